@@ -1,1 +1,59 @@
-//! (being written)
+//! OCI resource principals: who a function is, verified at start.
+//!
+//! A function on OCI is given a token and a private key. [`verify`] checks all that can be known about them without
+//! asking anybody, before the first call is served.
+//!
+//! ```
+//! use std::time::SystemTime;
+//! use fdk_principal::{Environment, Outcome, Policy, verify};
+//!
+//! let policy = Policy::read(|name| std::env::var_os(name))?;
+//! match verify(&Environment::from_process(), &policy, SystemTime::now())? {
+//!     Outcome::Verified(principal) => assert!(!principal.identity().tenancy().is_empty()),
+//!     Outcome::Absent | Outcome::Off => {} // not on OCI, or not wanted
+//! }
+//! # Ok::<(), fdk_principal::Refusal>(())
+//! ```
+//!
+//! # What is proven, and what is not
+//!
+//! Proven offline: the token is well formed, names an asymmetric algorithm, is within its times, carries the claims a
+//! resource principal has, and was issued for the very private key beside it.
+//!
+//! Not proven: **who issued it**. OCI publishes no keys for the service that signs these tokens, so only OCI itself
+//! can check that signature, and does on every request. Whoever can write both files, or set the variables, can make
+//! up an identity that passes here and is then refused by every OCI service. So do not grant anything to a caller on
+//! the strength of it. An operator who has the issuer's public keys names them in `FDK_ISSUER_KEYS`, and then the
+//! signature is verified as well.
+//!
+//! # Codes
+//!
+//! [`Refusal::code`] is one of `env_missing`, `version_unsupported`, `region_invalid`, `mixed_path_and_value`,
+//! `token_unreadable`, `token_empty`, `token_malformed`, `alg_not_allowed`, `token_expired`, `token_not_yet_valid`,
+//! `token_issued_in_future`, `token_claims_invalid`, `missing_claim`, `key_unreadable`, `key_malformed`,
+//! `key_encrypted_no_passphrase`, `key_decrypt_failed`, `key_encrypted_unsupported`, `key_type_unsupported`,
+//! `key_too_small`, `key_mismatch`, `wrong_resource_type`, `resource_id_mismatch`, `bad_signature`,
+//! `issuer_keys_unreadable`, `issuer_keys_malformed` or `policy_invalid`.
+
+mod environment;
+mod error;
+mod identity;
+mod issuer;
+mod key;
+mod pem;
+mod policy;
+mod principal;
+mod public_key;
+mod regions;
+mod sources;
+mod token;
+mod verify;
+mod warning;
+
+pub use environment::Environment;
+pub use error::Refusal;
+pub use identity::Identity;
+pub use policy::{Mode, Policy};
+pub use principal::Principal;
+pub use verify::{Outcome, verify};
+pub use warning::Warning;

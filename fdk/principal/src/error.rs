@@ -1,0 +1,151 @@
+//! Why a principal was refused: one opaque type, a stable code, one line that names what to change.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::{environment, issuer, key, policy, token};
+
+/// Why this crate refused to vouch for an identity.
+///
+/// Its text is one line that names the variable or file and the remedy. No part of a key, a passphrase or a token
+/// is ever in it, nor in its `Debug`.
+#[derive(Clone)]
+pub struct Refusal {
+    // Shared, because a refusal met by one thread is handed to those that waited for it.
+    kind: Arc<Kind>,
+}
+
+impl Refusal {
+    /// The stable code of this refusal, for machines: `env_missing`, `token_expired`, `key_mismatch` and so on.
+    ///
+    /// The list is in the crate's documentation.
+    pub fn code(&self) -> &'static str {
+        match &*self.kind {
+            Kind::Policy(fault) => fault.code(),
+            Kind::Environment(fault) => fault.code(),
+            Kind::Unreadable { what: Material::Token, .. } => "token_unreadable",
+            Kind::Unreadable { what: Material::Key | Material::Passphrase, .. } => "key_unreadable",
+            Kind::Token(_, fault) => fault.code(),
+            Kind::Key(_, fault) => fault.code(),
+            Kind::KeyMismatch { .. } => "key_mismatch",
+            Kind::Issuer(_, fault) => fault.code(),
+            Kind::Deployment(doubt) => doubt.code(),
+        }
+    }
+
+    /// True when the token and the key may simply have been read in the middle of a rotation, so that reading both
+    /// again can help.
+    pub(crate) fn may_be_half_rotated(&self) -> bool {
+        match &*self.kind {
+            Kind::KeyMismatch { .. } | Kind::Unreadable { .. } => true,
+            Kind::Token(_, fault) => fault.may_be_half_written(),
+            Kind::Key(_, fault) => fault.may_be_half_written(),
+            _ => false,
+        }
+    }
+}
+
+impl From<Kind> for Refusal {
+    fn from(kind: Kind) -> Self {
+        Self { kind: Arc::new(kind) }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.kind {
+            Kind::Policy(fault) => fault.fmt(f),
+            Kind::Environment(fault) => fault.fmt(f),
+            Kind::Unreadable { origin, error, .. } => {
+                write!(
+                    f,
+                    "{origin} cannot be read ({error}); check that the file exists and that this user may read it"
+                )
+            }
+            Kind::Token(origin, fault) => fault.describe(origin, f),
+            Kind::Key(origin, fault) => fault.describe(origin, f),
+            Kind::KeyMismatch { token, key } => write!(
+                f,
+                "the token in {token} was issued for another key than the one in {key}; both must come from the same rotation"
+            ),
+            Kind::Issuer(origin, fault) => fault.describe(origin, f),
+            Kind::Deployment(doubt) => doubt.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Refusal({}: {self})", self.code())
+    }
+}
+
+impl Error for Refusal {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &*self.kind {
+            Kind::Unreadable { error, .. } => Some(error),
+            Kind::Issuer(_, issuer::Fault::Unreadable(error)) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) enum Kind {
+    Policy(policy::Fault),
+    Environment(environment::Fault),
+    Unreadable { what: Material, origin: Origin, error: io::Error },
+    Token(Origin, token::Fault),
+    Key(Origin, key::Fault),
+    KeyMismatch { token: Origin, key: Origin },
+    Issuer(Origin, issuer::Fault),
+    Deployment(crate::Warning),
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Material {
+    Token,
+    Key,
+    Passphrase,
+}
+
+/// Where something came from, as a message names it: a variable, and the file it points at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) path: Option<PathBuf>,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{} ({})", Printable(&path.to_string_lossy()), self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// Outside text in a message: control characters escaped so that it stays on one line, and cut when long, because
+/// whoever pasted a secret into the wrong variable must not find it in a log.
+pub(crate) struct Printable<'a>(pub(crate) &'a str);
+
+impl Printable<'_> {
+    const LONGEST: usize = 120;
+}
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = Self::LONGEST;
+        for c in self.0.chars() {
+            if left == 0 {
+                return f.write_str("…");
+            }
+            left -= 1;
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { fmt::Write::write_char(f, c)? }
+        }
+        Ok(())
+    }
+}

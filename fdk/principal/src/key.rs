@@ -1,0 +1,169 @@
+//! The private key of a principal: RSA, 2048 to 4096 bits, PKCS#1 or PKCS#8, in PEM.
+
+use std::fmt;
+
+use pkcs8::der::ErrorKind;
+use pkcs8::{EncryptedPrivateKeyInfoRef, pkcs5};
+use ring::rsa::{KeyPair, PublicKeyComponents};
+use ring::signature::KeyPair as _;
+use zeroize::Zeroizing;
+
+use crate::error::Origin;
+use crate::pem;
+use crate::public_key::PublicKey;
+
+/// A private key that can sign.
+///
+/// What is read and decrypted on the way here is zeroised; the copy `ring` keeps for signing is not, since `ring`
+/// offers no way to.
+pub(crate) struct PrivateKey {
+    pair: KeyPair,
+    public: PublicKey,
+}
+
+impl PrivateKey {
+    /// Reads a PEM text; the passphrase is used only when the key is encrypted.
+    pub(crate) fn from_pem(text: &str, passphrase: Option<&str>) -> Result<Self, Fault> {
+        let pem = pem::first_block(text)?;
+        let pair = match pem.label {
+            "PRIVATE KEY" => KeyPair::from_pkcs8(&pem.der).map_err(Fault::from_ring)?,
+            "RSA PRIVATE KEY" => KeyPair::from_der(&pem.der).map_err(Fault::from_ring)?,
+            "ENCRYPTED PRIVATE KEY" => decrypt(&pem.der, passphrase)?,
+            "PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE" => return Err(Fault::NotPrivate),
+            label if label.ends_with("PRIVATE KEY") => return Err(Fault::Type("it is not an RSA key")),
+            _ => return Err(Fault::NotPrivate),
+        };
+        let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
+        Ok(Self { pair, public: PublicKey::new(&n, &e) })
+    }
+
+    pub(crate) fn public(&self) -> &PublicKey {
+        &self.public
+    }
+}
+
+/// PKCS#8 under PBES2; what OpenSSL writes since 2010.
+fn decrypt(der: &[u8], passphrase: Option<&str>) -> Result<KeyPair, Fault> {
+    let encrypted = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|error| {
+        // An unknown cipher or hash is an identifier the decoder does not know; anything else is not PKCS#8 at all.
+        match error {
+            pkcs8::Error::Asn1(error) if matches!(error.kind(), ErrorKind::OidUnknown { .. }) => {
+                Fault::EncryptionUnsupported
+            }
+            _ => Fault::Malformed("it is not a PKCS#8 structure"),
+        }
+    })?;
+    let passphrase = passphrase.ok_or(Fault::NoPassphrase)?;
+    let plain = encrypted.decrypt(passphrase).map_err(|error| match error {
+        pkcs8::Error::EncryptedPrivateKey(
+            pkcs5::Error::NoPbes1CryptSupport
+            | pkcs5::Error::UnsupportedAlgorithm { .. }
+            | pkcs5::Error::AlgorithmParametersInvalid { .. },
+        ) => Fault::EncryptionUnsupported,
+        _ => Fault::DecryptFailed,
+    })?;
+    KeyPair::from_pkcs8(plain.as_bytes()).map_err(|error| match Fault::from_ring(error) {
+        // A wrong passphrase leaves valid padding once in 256 times, and noise behind it.
+        Fault::Malformed(_) => Fault::DecryptFailed,
+        other => other,
+    })
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({} bits)", self.pair.public().modulus_len() * 8)
+    }
+}
+
+/// What is wrong with a private key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Malformed(&'static str),
+    NotPrivate,
+    NoPassphrase,
+    DecryptFailed,
+    EncryptionUnsupported,
+    Type(&'static str),
+    TooSmall,
+}
+
+impl Fault {
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Malformed(_) | Self::NotPrivate => "key_malformed",
+            Self::NoPassphrase => "key_encrypted_no_passphrase",
+            Self::DecryptFailed => "key_decrypt_failed",
+            Self::EncryptionUnsupported => "key_encrypted_unsupported",
+            Self::Type(_) => "key_type_unsupported",
+            Self::TooSmall => "key_too_small",
+        }
+    }
+
+    pub(crate) fn may_be_half_written(self) -> bool {
+        matches!(self, Self::Malformed(_) | Self::DecryptFailed)
+    }
+
+    /// `ring` tells its reasons apart only by their text; the tests pin the ones this depends on.
+    fn from_ring(rejected: ring::error::KeyRejected) -> Self {
+        match rejected.to_string().as_str() {
+            "TooSmall" => Self::TooSmall,
+            "TooLarge" => Self::Type("it is longer than 4096 bits"),
+            "WrongAlgorithm" => Self::Type("it is not an RSA key"),
+            "PrivateModulusLenNotMultipleOf512Bits" => Self::Type("its length is not a multiple of 512 bits"),
+            "InconsistentComponents" | "InvalidComponent" => {
+                Self::Malformed("its numbers do not form an RSA key")
+            }
+            _ => Self::Malformed("it is not a PKCS#1 or PKCS#8 structure"),
+        }
+    }
+
+    pub(crate) fn describe(self, origin: &Origin, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(why) => write!(f, "{origin} is not a private key in PEM: {why}"),
+            Self::NotPrivate => write!(f, "{origin} is not a private key; give the private half of the pair"),
+            Self::NoPassphrase => write!(
+                f,
+                "the private key in {origin} is encrypted and no passphrase is set; set one, or give the key unencrypted"
+            ),
+            Self::DecryptFailed => {
+                write!(
+                    f,
+                    "the private key in {origin} does not open with the passphrase; check the passphrase"
+                )
+            }
+            Self::EncryptionUnsupported => write!(
+                f,
+                "the private key in {origin} is encrypted in a form not supported here; convert it with openssl pkcs8 -topk8 -v2 aes-256-cbc"
+            ),
+            Self::Type(why) => {
+                write!(f, "the private key in {origin} cannot be used: {why}; use RSA of 2048 to 4096 bits")
+            }
+            Self::TooSmall => {
+                write!(
+                    f,
+                    "the private key in {origin} is shorter than 2048 bits; use RSA of 2048 to 4096 bits"
+                )
+            }
+        }
+    }
+}
+
+impl From<pem::Fault> for Fault {
+    fn from(fault: pem::Fault) -> Self {
+        match fault {
+            pem::Fault::NoBlock => Self::Malformed("there is no BEGIN line"),
+            pem::Fault::EscapedLineBreaks => {
+                Self::Malformed("its line breaks are the two characters \\n; write real line breaks")
+            }
+            pem::Fault::Unfinished => Self::Malformed("the END line is missing"),
+            pem::Fault::NotBase64 => Self::Malformed("its body is not base64"),
+            pem::Fault::LegacyEncryption => Self::EncryptionUnsupported,
+        }
+    }
+}
+
+/// A passphrase as read: one trailing line break belongs to the file, not to the passphrase.
+pub(crate) fn trimmed_passphrase(text: &str) -> Zeroizing<String> {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Zeroizing::new(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}

@@ -1,0 +1,95 @@
+//! One log line per call: id, outcome, time, bytes, and for a failure what was wrong and where.
+
+use crate::context::Call;
+use crate::contract::{Outcome, PLATFORM_BODY_LIMIT};
+use crate::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Whether a call has been answered by this process: the first one pays for what the start left undone.
+static ANSWERED: AtomicBool = AtomicBool::new(false);
+
+/// A call in flight. Dropped without an outcome, the caller has left: the work is told to stop.
+#[derive(Debug)]
+pub(crate) struct CallLog {
+    call: Arc<Call>,
+    began: Instant,
+    received: u64,
+    told: bool,
+}
+
+impl CallLog {
+    pub(crate) fn begin(call: Arc<Call>) -> Self {
+        Self { call, began: Instant::now(), received: 0, told: false }
+    }
+
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    pub(crate) fn received(&mut self, bytes: u64) {
+        self.received = bytes;
+    }
+
+    pub(crate) fn oversize(&self, bytes: u64) {
+        tracing::warn!(
+            target: "fdk::call",
+            call_id = self.call.id(),
+            bytes,
+            "the reply is over {PLATFORM_BODY_LIMIT} bytes: OCI refuses such a reply; send less, or a link to it",
+        );
+    }
+
+    pub(crate) fn answered(&mut self, outcome: Outcome, sent: u64) {
+        self.told = true;
+        let (ms, first) = (self.milliseconds(), !ANSWERED.swap(true, Ordering::Relaxed));
+        let outcome = name(outcome);
+        if first {
+            tracing::info!(target: "fdk::call", call_id = self.call.id(), outcome, ms, r#in = self.received, out = sent, first, "call");
+        } else {
+            tracing::info!(target: "fdk::call", call_id = self.call.id(), outcome, ms, r#in = self.received, out = sent, "call");
+        }
+    }
+
+    pub(crate) fn failed(&mut self, error: &Error, outcome: Outcome, sent: u64) {
+        self.told = true;
+        self.call.cancellation().cancel();
+        ANSWERED.store(true, Ordering::Relaxed);
+        let (id, ms, text) = (self.call.id(), self.milliseconds(), error.chain());
+        let (r#in, out, path) = (self.received, sent, error.path());
+        if error.is_input() {
+            tracing::warn!(target: "fdk::call", call_id = id, outcome = "caller_fault", ms, r#in, out, path, "{text}");
+        } else {
+            tracing::error!(target: "fdk::call", call_id = id, outcome = name(outcome), ms, r#in, out, path, "{text}");
+        }
+    }
+
+    fn milliseconds(&self) -> f64 {
+        (self.began.elapsed().as_secs_f64() * 1e5).round() / 1e2
+    }
+}
+
+impl Drop for CallLog {
+    fn drop(&mut self) {
+        if !self.told {
+            self.call.cancellation().cancel();
+            tracing::warn!(
+                target: "fdk::call",
+                call_id = self.call.id(),
+                outcome = "gone",
+                ms = self.milliseconds(),
+                r#in = self.received,
+                "the caller left before the reply",
+            );
+        }
+    }
+}
+
+fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Failed => "failed",
+        Outcome::TimedOut => "timed_out",
+    }
+}

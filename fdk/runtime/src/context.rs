@@ -1,0 +1,145 @@
+//! What a handler knows of its call.
+
+use crate::config::Config;
+use crate::contract::header;
+use crate::deadline::{Cancellation, Deadline};
+use crate::gateway::HttpRequest;
+use crate::trace::TraceContext;
+use http::HeaderMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// One call, without the function's state.
+#[derive(Debug)]
+pub struct Call {
+    id: String,
+    envelope: HeaderMap,
+    http: Option<HttpRequest>,
+    deadline: Option<Deadline>,
+    cancellation: Cancellation,
+    config: Arc<Config>,
+}
+
+impl Call {
+    pub(crate) fn new(envelope: HeaderMap, config: Arc<Config>) -> Self {
+        let text = |name| envelope.get(name).and_then(|value| value.to_str().ok());
+        let deadline =
+            text(header::DEADLINE).and_then(|at| Deadline::parse(at, SystemTime::now(), Instant::now()));
+        Self {
+            id: text(header::CALL_ID).unwrap_or_default().into(),
+            http: HttpRequest::decode(&envelope),
+            cancellation: Cancellation::new(deadline.map(|deadline| deadline.soft())),
+            deadline,
+            config,
+            envelope,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test() -> Self {
+        Self::new(HeaderMap::new(), Arc::default())
+    }
+
+    /// The platform's id of this call (`Fn-Call-Id`); empty when it gives none.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// When the call must be answered; `None` when the platform does not say.
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+
+    /// The token that says when to stop.
+    pub fn cancellation(&self) -> &Cancellation {
+        &self.cancellation
+    }
+
+    /// The HTTP request behind a trigger or gateway call; `None` on a direct invoke.
+    pub fn http(&self) -> Option<&HttpRequest> {
+        self.http.as_ref()
+    }
+
+    /// The caller's headers: behind a gateway those of the HTTP request, else those of the call.
+    pub fn headers(&self) -> &HeaderMap {
+        self.http.as_ref().map_or(&self.envelope, HttpRequest::headers)
+    }
+
+    /// The first value of one of [`Call::headers`], any case; `None` when absent or not ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().get(name)?.to_str().ok()
+    }
+
+    /// Every header as the platform sent it, its own among them. Only `Fn-Call-Id` and `Fn-Deadline` are always the
+    /// platform's: a direct caller of the open-source server can send any other.
+    pub fn envelope(&self) -> &HeaderMap {
+        &self.envelope
+    }
+
+    /// The configuration and what the platform says of the container.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The trace the call belongs to.
+    pub fn trace(&self) -> TraceContext {
+        TraceContext::read(&self.config, &self.envelope)
+    }
+}
+
+/// The first argument of a handler: the call, and the state the function loaded at start.
+///
+/// Everything [`Call`] tells is here as well.
+pub struct Context<S = ()> {
+    call: Arc<Call>,
+    state: Arc<S>,
+}
+
+impl<S> Context<S> {
+    pub(crate) fn new(call: Arc<Call>, state: Arc<S>) -> Self {
+        Self { call, state }
+    }
+
+    /// What the function's `state` loader made.
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// The call, to keep beyond the context.
+    pub fn call(&self) -> &Arc<Call> {
+        &self.call
+    }
+}
+
+impl<S> std::ops::Deref for Context<S> {
+    type Target = Call;
+
+    fn deref(&self) -> &Call {
+        &self.call
+    }
+}
+
+impl<S> Clone for Context<S> {
+    fn clone(&self) -> Self {
+        Self { call: self.call.clone(), state: self.state.clone() }
+    }
+}
+
+impl<S> fmt::Debug for Context<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("call", &self.call).finish_non_exhaustive()
+    }
+}
+
+/// A type that a handler may take as its first argument. A front door implements it to hand out a richer context.
+pub trait FromContext<S>: Sized {
+    /// Makes it of the runtime's own context.
+    fn from_context(context: Context<S>) -> Self;
+}
+
+impl<S> FromContext<S> for Context<S> {
+    fn from_context(context: Self) -> Self {
+        context
+    }
+}

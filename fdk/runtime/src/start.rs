@@ -1,0 +1,139 @@
+//! Process start: what must be true, the threads, the state, and the exit code.
+
+use crate::config::Config;
+use crate::contract::{self, env};
+use crate::dispatch::{Dispatcher, Limits};
+use crate::executor::{Executor, Program, Status};
+use crate::init::{Exit, Init, Refusal};
+use crate::listener::Listener;
+use crate::{logs, server};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// A check that is cheap enough to make before the socket is published.
+pub(crate) type Check = Box<dyn FnOnce(&Init) -> Result<(), Refusal>>;
+
+/// Runs a function until it is told to stop.
+pub(crate) fn run<S: 'static>(checks: Vec<Check>, program: Program<S>) -> ExitCode {
+    let started = Instant::now();
+    let config = Arc::new(Config::from_process());
+    let ended = logs::init(&config)
+        .map_err(|message| Refusal::new(Exit::Configuration, message))
+        .and_then(|()| start(started, config, checks, program));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            logs::refusal(&refusal.to_string());
+            refusal.exit().into()
+        }
+    }
+}
+
+fn start<S: 'static>(
+    started: Instant,
+    config: Arc<Config>,
+    checks: Vec<Check>,
+    program: Program<S>,
+) -> Result<(), Refusal> {
+    let refuse = |message: String| Refusal::new(Exit::Configuration, message);
+    contract::check_format(config.get(env::FORMAT)).map_err(|error| refuse(error.to_string()))?;
+    let socket =
+        contract::socket_path(config.get(env::LISTENER)).map_err(|error| refuse(error.to_string()))?;
+    let limits = Limits::from_config(&config).map_err(refuse)?;
+    let threads = set_thread_variables(&config).map_err(refuse)?;
+
+    let init = Init::new(config.clone(), started);
+    init.fact("threads", threads);
+    for check in checks {
+        check(&init)?;
+    }
+    init.phase("check", started.elapsed());
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Refusal::initialisation(format!("the reactor cannot start: {error}")))?;
+    runtime.block_on(async {
+        let began = Instant::now();
+        let fail = |error: std::io::Error| Refusal::initialisation(format!("cannot start: {error}"));
+        // The handlers are in place before anybody can know that we run: as PID 1, a signal without one is ignored.
+        let stop = StopSignals::listen().map_err(fail)?;
+        let (names, listener) = Listener::bind(&socket).map_err(|error| refuse(error.to_string()))?;
+        let listener = UnixListener::from_std(listener).map_err(fail)?;
+        names.publish().map_err(|error| refuse(error.to_string()))?;
+        init.phase("bind", began.elapsed());
+
+        let executor = Executor::start(program, init.clone()).map_err(fail)?;
+        let mut status = executor.status();
+        let dispatcher = Arc::new(Dispatcher::new(executor, config, limits));
+        let mut failed = None;
+        server::serve(listener, dispatcher, async {
+            let load_failed = async {
+                match status.wait_for(|status| !matches!(status, Status::Loading)).await.as_deref() {
+                    Ok(Status::Failed(refusal)) => refusal.clone(),
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.received() => {}
+                refusal = load_failed => {
+                    // Said before the last reply goes out: the platform may freeze us right after it.
+                    logs::refusal(&refusal.to_string());
+                    failed = Some(refusal);
+                    // Time for the calls that waited to be written out, well within the 50 ms of the contract.
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        })
+        .await;
+        drop(names);
+        match failed {
+            None => Ok(()),
+            Some(refusal) => Err(refusal),
+        }
+    })
+}
+
+/// SIGTERM and SIGINT. The agent sends neither (it kills), but `docker stop`, other runners and a terminal do.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Tells the inference libraries how many threads to start, before any thread exists: they size themselves by the
+/// host's cores, which in a container with a CPU share is many too many.
+#[expect(unsafe_code, reason = "the environment can only be set through an unsafe call")]
+fn set_thread_variables(config: &Config) -> Result<u64, String> {
+    let available = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let threads = match config.get("FDK_THREADS").map(str::trim) {
+        None | Some("") => available,
+        Some(text) => match text.parse() {
+            Ok(threads @ 1..=32) => threads,
+            _ => return Err(format!("FDK_THREADS is '{text}': it must be a number from 1 to 32")),
+        },
+    };
+    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+        if config.get(name).is_none() {
+            // SAFETY: `run` is called on the main thread of a process that has started no other thread yet, so nothing
+            // reads the environment at the same time.
+            unsafe { std::env::set_var(name, threads.to_string()) };
+        }
+    }
+    Ok(threads)
+}
