@@ -1,5 +1,5 @@
 # One function as one image: docker build --build-arg FUNCTION=hello -t hello .
-# It works with the classic builder and with BuildKit, which skips nothing here. `fn build` and `fn deploy` run it as it is.
+# It works with the classic builder and with BuildKit, and `fn build` and `fn deploy` run it as it is.
 
 # The two bases must come from the same release, or the binary may ask for a newer libc than the runtime has.
 ARG BUILDER=rust:1.95-slim-bookworm
@@ -25,6 +25,8 @@ RUN set -e; mkdir /manifests; \
 
 
 # The dependencies alone. A COPY from a stage is cached by content, so that only an edited manifest builds them anew.
+# A function that links the inference room has a model, and needs the tool that fetches it; another skips its three
+# minutes.
 FROM ${BUILDER} AS deps
 WORKDIR /src
 # The kernels need AVX2 and FMA: x86-64-v3 is a Haswell of 2013 or later. For older hosts say x86-64, on arm64 generic.
@@ -33,31 +35,40 @@ ENV RUSTFLAGS="-C target-cpu=${TARGET_CPU}"
 ARG FUNCTION=embed
 COPY --from=source /manifests ./
 # The empty crates must go: cargo compares times, and the sources that come next are older than they.
-RUN cargo build --release --locked -p "${FUNCTION}" \
- && cargo build --release --locked -p cargo-fdk \
- && cargo clean --release --locked --offline --workspace
+RUN set -e; cargo build --release --locked -p "${FUNCTION}"; \
+    if ls target/release/deps/libfdk_inference-* >/dev/null 2>&1; then cargo build --release --locked -p cargo-fdk; fi; \
+    cargo clean --release --locked --offline --workspace
 
 
 FROM deps AS build
+ARG FUNCTION=embed
 COPY --from=source /src ./
-RUN cargo build --release --locked --offline -p "${FUNCTION}" \
- && cargo build --release --locked --offline -p cargo-fdk \
- && install -D "target/release/${FUNCTION}" /out/func \
- && install -D target/release/cargo-fdk /out/cargo-fdk
+RUN set -e; cargo build --release --locked --offline -p "${FUNCTION}"; \
+    install -D "target/release/${FUNCTION}" /out/func; mkdir /out/tools; \
+    if ls target/release/deps/libfdk_inference-* >/dev/null 2>&1; then \
+        cargo build --release --locked --offline -p cargo-fdk; \
+        install target/release/cargo-fdk /out/tools/; \
+    fi
 
 
-# The function's model, from model-assets/ of the context or else from its source, and verified in both cases.
-# A stage of its own: it runs again when the tool, func.yaml or model-assets/ changes, not at every edit.
+# The function's model, from model-assets/ of the context or else from its source, and verified in both cases. What else
+# model-assets/ holds stays out of the image. A stage of its own: it runs again when the tool, func.yaml or
+# model-assets/ changes, not at every edit.
 FROM ${BUILDER} AS assets
 WORKDIR /src
 ARG FUNCTION=embed
-COPY --from=build /out/cargo-fdk /usr/local/bin/
+COPY --from=build /out/tools /tools
 COPY examples/${FUNCTION}/func.yaml examples/${FUNCTION}/
 COPY model-assets model-assets
 # Readable by any user: a file downloaded by root may be root's alone.
-RUN mkdir /model-assets \
- && cargo-fdk assets fetch --for "examples/${FUNCTION}" --dir /model-assets \
- && chmod -R a+rX /model-assets
+RUN set -e; mkdir /model-assets; \
+    if [ -e /tools/cargo-fdk ]; then \
+        cp model-assets/models.toml /model-assets/; \
+        model=$(awk '$1 == "FDK_MODEL:" { gsub(/["\047]/, "", $2); print $2 }' "examples/${FUNCTION}/func.yaml"); \
+        if [ -d "model-assets/${model:-none}" ]; then cp -r "model-assets/${model}" /model-assets/; fi; \
+        /tools/cargo-fdk assets fetch --for "examples/${FUNCTION}" --dir /model-assets; \
+    fi; \
+    chmod -R a+rX /model-assets
 
 
 FROM ${RUNTIME}
@@ -68,7 +79,6 @@ LABEL org.opencontainers.image.title="${FUNCTION}" \
 WORKDIR /function
 COPY --from=assets /model-assets model-assets/
 COPY --from=build /out/func func
-ENV FDK_ASSETS_DIR=/function/model-assets
 # The user that the platform sets; no VOLUME, which it refuses.
 USER 1000:1000
 ENTRYPOINT ["/function/func"]

@@ -1,1 +1,65 @@
-//! (being written)
+//! A function development kit for AI functions on [Fn](https://fnproject.io) and OCI Functions.
+//!
+//! A function is an async function of two arguments:
+//!
+//! ```no_run
+//! use fdk::{Context, Json, Result};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct In {
+//!     name: String,
+//! }
+//! #[derive(serde::Serialize)]
+//! struct Out {
+//!     message: String,
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     fdk::run(hello)
+//! }
+//!
+//! async fn hello(_cx: Context, Json(input): Json<In>) -> Result<Json<Out>> {
+//!     Ok(Json(Out { message: format!("Hello {}", input.name) }))
+//! }
+//! ```
+//!
+//! An AI function has a model as its state, loaded once; `infer` runs it and stops it at the deadline:
+//!
+//! ```no_run
+//! # #[cfg(feature = "inference")] mod example {
+//! use fdk::{Context, EmbedReply, EmbedRequest, Embedder, Json, Result};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     fdk::function().state(|init| Embedder::open(init.assets("minilm")?)).run(embed)
+//! }
+//!
+//! async fn embed(cx: Context<Embedder>, Json(q): Json<EmbedRequest>) -> Result<Json<EmbedReply>> {
+//!     cx.infer(move |model, interrupt| model.embed(&q, interrupt)).await
+//! }
+//! # }
+//! # fn main() {}
+//! ```
+//!
+//! This crate is the front door. Behind it are three rooms that do not know each other: `fdk-runtime` speaks the
+//! platform's contract, `fdk-principal` verifies who the function is, `fdk-inference` runs models on candle. What a
+//! caller sees of each outcome, and what each header means, is told in [`fdk_runtime`].
+
+mod context;
+#[cfg(feature = "inference")]
+mod fault;
+mod function;
+mod init;
+mod principal;
+pub mod testing;
+
+pub use context::Context;
+pub use fdk_runtime::{
+    Call, Cancellation, Config, Deadline, Error, FromBody, Handler, HttpRequest, IntoReply, Json, Reply,
+    Result, TraceContext,
+};
+pub use function::{Function, function, run};
+pub use init::Init;
+
+pub use bytes::Bytes;
+#[cfg(feature = "inference")]
+pub use fdk_inference::{self as inference, Assets, EmbedReply, EmbedRequest, Embedder, Interrupt};

@@ -1,1 +1,41 @@
-fn main(){}
+//! Ten lines: `{"name"}` → `{"message"}`.
+
+use fdk::{Context, Json, Result};
+
+#[derive(serde::Deserialize)]
+struct In {
+    name: String,
+}
+#[derive(serde::Serialize)]
+struct Out {
+    message: String,
+}
+
+fn main() -> std::process::ExitCode {
+    fdk::run(hello)
+}
+
+async fn hello(_cx: Context, Json(input): Json<In>) -> Result<Json<Out>> {
+    Ok(Json(Out { message: format!("Hello {}", input.name) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hello;
+    use serde_json::{Value, json};
+
+    #[tokio::test]
+    async fn greets() {
+        let reply = fdk::testing::function(hello).json(json!({"name": "Fn"})).call().await;
+        assert_eq!(reply.json::<Value>(), json!({"message": "Hello Fn"}));
+    }
+
+    #[tokio::test]
+    async fn a_missing_name_is_the_callers_fault() {
+        let function = fdk::testing::function(hello);
+        let reply = function.http("POST", "http://h/t/app/hello").body("{}").call().await;
+        assert_eq!((reply.wire_status(), reply.status()), (200, 422));
+        assert_eq!(reply.json::<Value>()["message"], "missing field `name` at line 1 column 2");
+        assert_eq!(function.body("{}").call().await.wire_status(), 502);
+    }
+}

@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{environment, issuer, key, policy, token};
+use crate::{config, environment, issuer, key, policy, sign, token};
 
 /// Why this crate refused to vouch for an identity.
 ///
@@ -34,6 +34,8 @@ impl Refusal {
             Kind::KeyMismatch { .. } => "key_mismatch",
             Kind::Issuer(_, fault) => fault.code(),
             Kind::Deployment(doubt) => doubt.code(),
+            Kind::Config(_, fault) => fault.code(),
+            Kind::Unsignable(_) => "request_unsignable",
         }
     }
 
@@ -74,6 +76,8 @@ impl fmt::Display for Refusal {
             ),
             Kind::Issuer(origin, fault) => fault.describe(origin, f),
             Kind::Deployment(doubt) => doubt.fmt(f),
+            Kind::Config(origin, fault) => fault.describe(origin, f),
+            Kind::Unsignable(fault) => fault.fmt(f),
         }
     }
 }
@@ -89,6 +93,7 @@ impl Error for Refusal {
         match &*self.kind {
             Kind::Unreadable { error, .. } => Some(error),
             Kind::Issuer(_, issuer::Fault::Unreadable(error)) => Some(error),
+            Kind::Config(_, config::Fault::Unreadable(error)) => Some(error),
             _ => None,
         }
     }
@@ -103,6 +108,8 @@ pub(crate) enum Kind {
     KeyMismatch { token: Origin, key: Origin },
     Issuer(Origin, issuer::Fault),
     Deployment(crate::Warning),
+    Config(Origin, config::Fault),
+    Unsignable(sign::Fault),
 }
 
 #[derive(Clone, Copy)]

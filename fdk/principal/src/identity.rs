@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::key::PrivateKey;
 use crate::token::Token;
@@ -91,6 +92,15 @@ impl Identity {
     /// Any claim of the token, by name.
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.snapshot.token.claim(name)
+    }
+
+    /// The name the identity signs under.
+    pub(crate) fn key_id(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("ST${}", self.snapshot.token.text()))
+    }
+
+    pub(crate) fn key(&self) -> &PrivateKey {
+        &self.snapshot.key
     }
 
     /// What is odd about it; empty under a strict policy, which refuses instead.

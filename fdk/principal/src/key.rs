@@ -4,8 +4,9 @@ use std::fmt;
 
 use pkcs8::der::ErrorKind;
 use pkcs8::{EncryptedPrivateKeyInfoRef, pkcs5};
+use ring::rand::SystemRandom;
 use ring::rsa::{KeyPair, PublicKeyComponents};
-use ring::signature::KeyPair as _;
+use ring::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use zeroize::Zeroizing;
 
 use crate::error::Origin;
@@ -35,6 +36,14 @@ impl PrivateKey {
         };
         let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
         Ok(Self { pair, public: PublicKey::new(&n, &e) })
+    }
+
+    /// RSASSA-PKCS1-v1_5 over SHA-256; `None` when the key turns out to be unusable.
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let mut signature = vec![0; self.pair.public().modulus_len()];
+        // The randomness only blinds the computation; the signature is the same every time.
+        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
+        Some(signature)
     }
 
     pub(crate) fn public(&self) -> &PublicKey {

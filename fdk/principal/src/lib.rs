@@ -35,25 +35,41 @@
 //! `key_too_small`, `key_mismatch`, `wrong_resource_type`, `resource_id_mismatch`, `bad_signature`,
 //! `issuer_keys_unreadable`, `issuer_keys_malformed` or `policy_invalid`.
 
+mod api_key;
+mod authenticate;
+mod authorization;
+mod config;
 mod environment;
 mod error;
 mod identity;
 mod issuer;
 mod key;
+mod layer;
 mod pem;
 mod policy;
 mod principal;
 mod public_key;
 mod regions;
+mod session;
+mod sign;
+mod signer;
+mod signing_string;
 mod sources;
 mod token;
 mod verify;
 mod warning;
 
+pub use api_key::ApiKey;
+pub use authenticate::{BodyRule, Denial, authenticate};
 pub use environment::Environment;
 pub use error::Refusal;
 pub use identity::Identity;
+pub use layer::{SignLayer, SignService};
 pub use policy::{Mode, Policy};
 pub use principal::Principal;
+pub use public_key::PublicKey;
+pub use session::SessionToken;
+pub use sign::{Payload, Signed};
+pub use signer::Signer;
 pub use verify::{Outcome, verify};
 pub use warning::Warning;

@@ -31,6 +31,10 @@ impl Sources {
         environment::origin(KEY, &self.key)
     }
 
+    pub(crate) fn any_file(&self) -> bool {
+        self.token.is_path() || self.key.is_path()
+    }
+
     pub(crate) fn read_token(&self) -> Result<Token, Refusal> {
         let text = self.token.read().map_err(|error| Kind::Unreadable {
             what: Material::Token,

