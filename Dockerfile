@@ -17,8 +17,8 @@ COPY examples examples
 COPY tests tests
 RUN set -e; mkdir /manifests; \
     find . -name Cargo.toml -o -name Cargo.lock | xargs cp --parents -t /manifests; \
-    cargo metadata --offline --no-deps --format-version 1 >/tmp/workspace.json; \
-    grep -o '"src_path":"/src/[^"]*"' /tmp/workspace.json | cut -d'"' -f4 | cut -d/ -f3- | while read -r target; do \
+    cargo metadata --offline --no-deps --format-version 1 >/tmp/members.json; \
+    grep -o '"src_path":"/src/[^"]*"' /tmp/members.json | cut -d'"' -f4 | cut -d/ -f3- | while read -r target; do \
         mkdir -p "/manifests/${target%/*}"; \
         echo '#![allow(warnings)] fn main() {}' >"/manifests/$target"; \
     done
@@ -36,7 +36,9 @@ ARG FUNCTION=embed
 COPY --from=source /manifests ./
 # The empty crates must go: cargo compares times, and the sources that come next are older than they.
 RUN set -e; cargo build --release --locked -p "${FUNCTION}"; \
-    if ls target/release/deps/libfdk_inference-* >/dev/null 2>&1; then cargo build --release --locked -p cargo-fdk; fi; \
+    if ls target/release/deps/libfdk_inference-* >/dev/null 2>&1; then \
+        cargo build --release --locked -p cargo-fdk; \
+    fi; \
     cargo clean --release --locked --offline --workspace
 
 

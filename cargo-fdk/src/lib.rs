@@ -1,1 +1,19 @@
-//! x
+//! `cargo fdk`: the platform on a laptop. It builds functions, fetches their models, and runs them as the Fn agent does.
+//!
+//! Nothing here knows the FDK's own crates except the assets manifest: the agent speaks the contract from the other
+//! side, by itself, so that what it accepts says something.
+
+pub mod agent;
+pub mod assets;
+pub mod cli;
+pub mod compile;
+mod demo;
+mod error;
+pub mod function;
+mod invoke;
+pub mod logs;
+mod report;
+mod socket;
+pub mod usage;
+
+pub use error::{Error, Result};

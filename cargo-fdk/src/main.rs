@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `cargo fdk`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cargo_fdk::cli::main()
+}

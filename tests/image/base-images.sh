@@ -105,7 +105,8 @@ make_rust() {
     cp "$sysroot"/bin/{cargo,rustc} "$root/usr/local/bin/"
     cp -r "$sysroot/lib" "$root/usr/local/"
 
-    # How this host reaches its registries holds inside a build as well: roots, files, variables. No credentials.
+    # How this host reaches its registries holds inside a build as well: roots, files, variables. Tokens stay out, but a
+    # password written into an address comes along: never push this image.
     cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
     for name in config.toml config; do
         [ ! -f "${CARGO_HOME:-$HOME/.cargo}/$name" ] || cp "${CARGO_HOME:-$HOME/.cargo}/$name" "$root/usr/local/cargo/"
@@ -115,15 +116,21 @@ make_rust() {
     for name in "${XDG_CONFIG_HOME:-$HOME/.config}/pip/pip.conf" "$HOME/.pip/pip.conf"; do
         [ ! -f "$name" ] || { cp "$name" "$root/root/.config/pip/pip.conf"; break; }
     done
+    local ours='https?_proxy|no_proxy|HTTPS?_PROXY|NO_PROXY|CARGO_(HTTP|NET|SOURCE|REGISTR)[A-Z_]*'
+    ours="$ours|PIP_(EXTRA_)?INDEX_URL|PIP_TRUSTED_HOST|PIP_DEFAULT_TIMEOUT"
     while IFS='=' read -r name value; do
+        case $name in *TOKEN* | *PASSWORD* | *CREDENTIAL*) continue ;; esac
         changes+=("ENV $name=\"$value\"")
-    done < <(env | grep -E '^(https?_proxy|no_proxy|HTTPS?_PROXY|NO_PROXY|CARGO_(HTTP|NET|SOURCE|REGISTR)[A-Z_]*|PIP_(EXTRA_)?INDEX_URL|PIP_TRUSTED_HOST|PIP_DEFAULT_TIMEOUT)=' |
-        grep -Ev '^[A-Z_]*(TOKEN|PASSWORD|CREDENTIAL)' || true)
+    done < <(env | grep -E "^($ours)=" || true)
 
     import "$root" "$rust" "ENV CARGO_HOME=/usr/local/cargo" \
         "ENV PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "${changes[@]}"
-    "$engine" run --rm --network none "$rust" sh -c 'rustc --version && cargo --version && gcc --version && pip3 --version' \
-        >"$work/log" 2>&1 || { cat "$work/log" >&2; "$engine" rmi "$rust" >/dev/null; die "the tools in $rust do not run"; }
+    "$engine" run --rm --network none "$rust" sh -ec 'rustc --version; cargo --version; gcc --version; pip --version' \
+        >"$work/log" 2>&1 || {
+        cat "$work/log" >&2
+        "$engine" rmi "$rust" >/dev/null
+        die "the tools in $rust do not run"
+    }
 }
 
 if have "$rust" && have "$debian" && have "$cc"; then

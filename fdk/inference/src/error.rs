@@ -16,6 +16,7 @@ pub struct Error {
 
 #[derive(Debug)]
 enum Kind {
+    #[cfg_attr(not(feature = "text"), expect(dead_code, reason = "without a task there is no request"))]
     Input {
         path: String,
     },
@@ -26,6 +27,7 @@ enum Kind {
 }
 
 impl Error {
+    #[cfg(feature = "text")]
     /// The request asks for what cannot be; `path` is the place in its JSON.
     pub(crate) fn input(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { kind: Kind::Input { path: path.into() }, message: message.into(), source: None }

@@ -1,0 +1,57 @@
+//! Builds a function with cargo, in the profile and target folder of `cargo fdk` itself, so that candle compiles once.
+
+use crate::function::Function;
+use crate::{Error, Result};
+use serde::Deserialize;
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// One line of cargo's `--message-format=json`, as far as it matters here.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    #[serde(default)]
+    executable: Option<PathBuf>,
+    #[serde(default)]
+    target: Option<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+/// Builds the function's binary and returns its path. Cargo's own progress and errors go to stderr.
+pub fn build(function: &Function) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut child = Command::new(cargo)
+        .args(["build", "--release", "--message-format=json-render-diagnostics", "-p", function.package()])
+        .arg("--manifest-path")
+        .arg(function.folder().join("Cargo.toml"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| Error::failed(format!("cannot run cargo: {error}; install Rust with rustup")))?;
+    let mut executable = None;
+    let lines = child.stdout.take().map(BufReader::new);
+    for line in lines.into_iter().flat_map(BufReader::lines).map_while(std::result::Result::ok) {
+        let Ok(message) = serde_json::from_str::<Message>(&line) else { continue };
+        let named = message.target.is_some_and(|target| target.name == function.package());
+        if message.reason == "compiler-artifact" && named && message.executable.is_some() {
+            executable = message.executable;
+        }
+    }
+    let status = child.wait().map_err(|error| Error::failed(format!("cargo: {error}")))?;
+    match executable {
+        Some(executable) if status.success() => Ok(executable),
+        _ if !status.success() => {
+            Err(Error::failed(format!("{} does not build: see above", function.name())))
+        }
+        _ => Err(Error::failed(format!(
+            "package {} has no binary of its own name: a function is built from src/main.rs",
+            function.package()
+        ))),
+    }
+}

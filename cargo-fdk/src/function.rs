@@ -1,0 +1,123 @@
+//! A function folder: `func.yaml`, as the Fn CLI reads it, beside a `Cargo.toml`.
+
+use crate::{Error, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// One function.
+#[derive(Debug, Clone)]
+pub struct Function {
+    folder: PathBuf,
+    package: String,
+    yaml: FuncYaml,
+}
+
+/// The part of `func.yaml` that matters here; the Fn CLI ignores keys it does not know, and so do we.
+#[derive(Debug, Clone, Deserialize)]
+struct FuncYaml {
+    name: String,
+    #[serde(default)]
+    memory: Option<u64>,
+    #[serde(default)]
+    timeout: Option<u64>,
+    #[serde(default)]
+    content_type: Option<String>,
+    #[serde(default)]
+    config: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct CargoToml {
+    package: Package,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+}
+
+impl Function {
+    /// Reads a function folder.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let yaml = parse(folder, "func.yaml", |text| {
+            serde_yaml_ng::from_str::<FuncYaml>(text).map_err(|e| e.to_string())
+        })?;
+        let cargo =
+            parse(folder, "Cargo.toml", |text| toml::from_str::<CargoToml>(text).map_err(|e| e.to_string()))?;
+        Ok(Self { folder: folder.into(), package: cargo.package.name, yaml })
+    }
+
+    /// The function's name.
+    pub fn name(&self) -> &str {
+        &self.yaml.name
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The cargo package that is built.
+    pub fn package(&self) -> &str {
+        &self.package
+    }
+
+    /// In MB; the platform's default is 128.
+    pub fn memory(&self) -> u64 {
+        self.yaml.memory.unwrap_or(128)
+    }
+
+    /// How long a call may take; the platform's default is 30 s.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.yaml.timeout.unwrap_or(30))
+    }
+
+    /// What `fn invoke` sends as `Content-Type` from this folder.
+    pub fn content_type(&self) -> Option<&str> {
+        self.yaml.content_type.as_deref()
+    }
+
+    /// The configuration, which becomes environment variables.
+    pub fn config(&self) -> &BTreeMap<String, String> {
+        &self.yaml.config
+    }
+
+    /// The model it serves: `FDK_MODEL` of its configuration.
+    pub fn model(&self) -> Option<&str> {
+        self.yaml.config.get("FDK_MODEL").map(String::as_str).filter(|model| !model.is_empty())
+    }
+}
+
+fn parse<T>(folder: &Path, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<T> {
+    let path = folder.join(name);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        Error::usage(format!(
+            "{}: {error}; a function folder has a func.yaml and a Cargo.toml",
+            path.display()
+        ))
+    })?;
+    read(&text).map_err(|error| Error::usage(format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_the_platforms() {
+        let folder = tempfile::tempdir().unwrap();
+        let yaml = "schema_version: 20180708\nname: f\nunknown: 1\nconfig:\n  FDK_MODEL: m\n";
+        std::fs::write(folder.path().join("func.yaml"), yaml).unwrap();
+        let missing = Function::read(folder.path()).unwrap_err();
+        assert!(missing.is_usage() && missing.to_string().contains("Cargo.toml: No such file or directory"));
+        std::fs::write(folder.path().join("Cargo.toml"), "[package]\nname = \"f\"\n").unwrap();
+        let function = Function::read(folder.path()).unwrap();
+        assert_eq!(
+            (function.name(), function.memory(), function.timeout()),
+            ("f", 128, Duration::from_secs(30))
+        );
+        assert_eq!(function.model(), Some("m"));
+    }
+}

@@ -1,0 +1,136 @@
+//! `cargo fdk invoke`: builds a function folder and calls it once.
+
+use crate::agent::{Call, Container, Spec};
+use crate::function::Function;
+use crate::logs::Logs;
+use crate::{Error, Result, assets, compile};
+use clap::Args;
+use http::HeaderValue;
+use serde_json::json;
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The function folder: func.yaml, Cargo.toml, src/main.rs
+    dir: PathBuf,
+    /// The request body: text, or @FILE for a file; stdin when not given and not a terminal
+    #[arg(long, value_name = "STR|@FILE")]
+    data: Option<String>,
+    /// The request's content type; func.yaml's, or text/plain as `fn invoke` sends
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+    /// Seconds the call may take; func.yaml's timeout when not given
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Print status, headers, body and times as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
+    let function = Function::read(&options.dir)?;
+    let body = body(options.data.as_deref())?;
+    let content_type = options.content_type.as_deref().or(function.content_type()).unwrap_or("text/plain");
+    let content_type = HeaderValue::from_str(content_type)
+        .map_err(|_| Error::usage(format!("--content-type {content_type:?} is no header value")))?;
+    let mut spec = prepare(&function)?;
+    spec.echo = true;
+    if let Some(seconds) = options.timeout {
+        spec.timeout = Duration::from_secs(seconds);
+    }
+    let logs = Logs::default();
+    let mut container =
+        Container::start_with_logs(&spec, &logs).await.map_err(|fault| Error::failed(fault.to_string()))?;
+    let mut call = Call { body: body.into(), ..Call::default() };
+    call.headers.insert(http::header::CONTENT_TYPE, content_type);
+    let reply = container.call(call).await;
+    let stdout = &mut std::io::stdout();
+    match reply {
+        Ok(reply) if options.json => {
+            let headers: serde_json::Map<_, _> = reply
+                .headers
+                .keys()
+                .map(|name| {
+                    let values: Vec<_> = reply
+                        .headers
+                        .get_all(name)
+                        .iter()
+                        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+                        .collect();
+                    (name.to_string(), json!(values))
+                })
+                .collect();
+            let body = serde_json::from_slice(&reply.body)
+                .unwrap_or_else(|_| serde_json::Value::from(String::from_utf8_lossy(&reply.body)));
+            let result = json!({
+                "status": 200, "call_id": reply.call_id, "headers": headers, "body": body,
+                "socket_ms": container.socket_after().as_secs_f64() * 1e3, "call_ms": reply.took.as_secs_f64() * 1e3,
+            });
+            let _ = writeln!(stdout, "{result}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(reply) => {
+            let newline = if reply.body.ends_with(b"\n") || reply.body.is_empty() { "" } else { "\n" };
+            let _ = stdout.write_all(&reply.body).and_then(|()| stdout.write_all(newline.as_bytes()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(fault) => {
+            // What it printed last arrives after its reply.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let message = serde_json::from_slice::<serde_json::Value>(fault.body())
+                .ok()
+                .and_then(|body| body.get("message")?.as_str().map(str::to_owned));
+            Err(Error::failed(
+                message.map_or_else(|| fault.to_string(), |message| format!("{fault}: {message}")),
+            ))
+        }
+    }
+}
+
+/// Fetches the function's model, builds it, and says how to run it.
+pub(crate) fn prepare(function: &Function) -> Result<Spec> {
+    let mut config: Vec<(String, String)> =
+        function.config().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    if let Some(model) = function.model() {
+        let folder = assets::folder_for(function.folder())?;
+        assets::fetch(&folder, &[model.to_owned()])?;
+        config.push(("FDK_ASSETS_DIR".into(), folder.display().to_string()));
+    }
+    // A person debugging a function sets these for one run, as the platform's console would.
+    let ours = ["FDK_LOG", "FDK_LOG_FORMAT", "FDK_THREADS", "NO_COLOR", "RUST_BACKTRACE"];
+    config.extend(ours.iter().filter_map(|key| Some(((*key).to_owned(), std::env::var(key).ok()?))));
+    // A function's stderr is a pipe here, but a person reads it.
+    if std::env::var_os("FDK_LOG_FORMAT").is_none() {
+        config.push(("FDK_LOG_FORMAT".into(), "text".into()));
+    }
+    let executable = compile::build(function)?;
+    Ok(Spec {
+        name: function.name().into(),
+        executable,
+        config,
+        memory: function.memory(),
+        timeout: function.timeout(),
+        echo: false,
+    })
+}
+
+fn body(data: Option<&str>) -> Result<Vec<u8>> {
+    match data {
+        Some(data) => match data.strip_prefix('@') {
+            Some(file) => std::fs::read(Path::new(file))
+                .map_err(|error| Error::usage(format!("--data @{file}: {error}"))),
+            None => Ok(data.into()),
+        },
+        None if std::io::stdin().is_terminal() => Ok(Vec::new()),
+        None => {
+            let mut body = Vec::new();
+            std::io::stdin()
+                .read_to_end(&mut body)
+                .map_err(|error| Error::usage(format!("cannot read the body from stdin: {error}")))?;
+            Ok(body)
+        }
+    }
+}
