@@ -25,11 +25,12 @@ RUN set -e; mkdir /manifests; \
 
 
 # The dependencies alone. A COPY from a stage is cached by content, so that only an edited manifest builds them anew.
-# A function that links the inference room has a model, and needs the tool that fetches it; another skips its three
-# minutes.
+# A function that links the inference room has a model, and needs the tool that fetches it; for another it is not
+# built.
 FROM ${BUILDER} AS deps
 WORKDIR /src
-# The kernels need AVX2 and FMA: x86-64-v3 is a Haswell of 2013 or later. For older hosts say x86-64, on arm64 generic.
+# candle picks its kernels when it is compiled. x86-64-v3 (AVX2, FMA) is a Haswell of 2013 or later; for older hosts say
+# x86-64, on arm64 generic.
 ARG TARGET_CPU=x86-64-v3
 ENV RUSTFLAGS="-C target-cpu=${TARGET_CPU}"
 ARG FUNCTION=embed
@@ -60,7 +61,7 @@ FROM ${BUILDER} AS assets
 WORKDIR /src
 ARG FUNCTION=embed
 COPY --from=build /out/tools /tools
-COPY examples/${FUNCTION}/func.yaml examples/${FUNCTION}/
+COPY examples/${FUNCTION}/Cargo.toml examples/${FUNCTION}/func.yaml examples/${FUNCTION}/
 COPY model-assets model-assets
 # Readable by any user: a file downloaded by root may be root's alone.
 RUN set -e; mkdir /model-assets; \
@@ -69,6 +70,7 @@ RUN set -e; mkdir /model-assets; \
         model=$(awk '$1 == "FDK_MODEL:" { gsub(/["\047]/, "", $2); print $2 }' "examples/${FUNCTION}/func.yaml"); \
         if [ -d "model-assets/${model:-none}" ]; then cp -r "model-assets/${model}" /model-assets/; fi; \
         /tools/cargo-fdk assets fetch --for "examples/${FUNCTION}" --dir /model-assets; \
+        rm -f /model-assets/*/.lock; \
     fi; \
     chmod -R a+rX /model-assets
 

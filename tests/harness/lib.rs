@@ -1,1 +1,16 @@
-//! x
+//! What the black-box tests share: functions built and run for real, a plain HTTP client, and honesty about what could
+//! not run.
+
+// A test that cannot go on says so by panicking.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "this crate is only called by tests")]
+
+pub mod function;
+pub mod http1;
+pub mod not_run;
+
+use std::path::PathBuf;
+
+/// The workspace's root.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}

@@ -57,7 +57,7 @@ impl Received {
     /// A request signed here, and not by the SDK.
     fn signed_here(builder: http::request::Builder, body: &[u8], payload: Payload<'_>) -> Self {
         let mut head = builder.body(()).unwrap().into_parts().0;
-        api_key(&vectors()).sign_head(&mut head, payload, at(NOW)).unwrap();
+        api_key(vectors()).sign_head(&mut head, payload, at(NOW)).unwrap();
         Self { head, body: body.to_vec(), rule: BodyRule::Signed, now: at(NOW) }
     }
 

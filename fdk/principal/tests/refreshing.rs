@@ -6,6 +6,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -95,12 +96,12 @@ fn half_a_file_leaves_the_old_pair_in_use() {
 fn a_rotation_that_ends_while_we_read_is_waited_for() {
     let (rotating, principal) = started();
     let next = second(NOW + 1300);
-    rotating.write_key(&next);
+    rotating.write_token(&next);
     let writer = thread::spawn({
-        let (file, token) = (rotating.token_file(), next.token());
+        let (file, pem) = (rotating.key_file(), next.pem.clone());
         move || {
-            thread::sleep(std::time::Duration::from_millis(4));
-            fs::write(file, token).unwrap();
+            thread::sleep(Duration::from_millis(4));
+            fs::write(file, pem).unwrap();
         }
     });
     // Expired, so there is nothing to fall back on.
@@ -219,12 +220,18 @@ fn many_callers_share_one_reload() {
 #[test]
 fn no_signature_pairs_one_key_with_the_token_of_another() {
     const ROTATIONS: u64 = 1_000;
-    let (rotating, principal) = started();
+    let rotating = Rotating::new();
+    // Due from the start, as are all that follow, so that every use looks at the files.
+    rotating.write(&first().expires(NOW + 250));
+    let principal = rotating.principal(NOW).unwrap();
     let clock = AtomicU64::new(NOW);
     let done = AtomicBool::new(false);
     let (signed, tokens_seen) = (AtomicUsize::new(0), AtomicUsize::new(0));
 
+    let started_at = Instant::now();
     thread::scope(|scope| {
+        // Ends the threads when this one fails, too.
+        let _stop = StopAtEnd(&done);
         for _ in 0..16 {
             scope.spawn(|| {
                 let mut last = String::new();
@@ -239,11 +246,12 @@ fn no_signature_pairs_one_key_with_the_token_of_another() {
                         last = key_id.to_owned();
                         tokens_seen.fetch_add(1, Ordering::Relaxed);
                     }
+                    // Room for the writer: sixteen busy threads on two cores would starve it.
+                    thread::sleep(Duration::from_millis(8));
                 }
             });
         }
         for rotation in 0..ROTATIONS {
-            // Due from the start, so that every use looks at the files.
             let now = clock.load(Ordering::Relaxed);
             let issued = if rotation % 2 == 0 { Issued::by_other(now) } else { Issued::by_session(now) };
             let issued = issued.expires(now + 250).claim("jti", rotation.to_string());
@@ -258,16 +266,29 @@ fn no_signature_pairs_one_key_with_the_token_of_another() {
             } else {
                 rotating.write_key(&issued)
             }
+            // This thread takes part in the race to reload, so that the pace does not hang on the scheduler.
             while jti(&principal.identity()) != rotation.to_string() {
-                clock.fetch_add(1, Ordering::Relaxed);
-                thread::sleep(std::time::Duration::from_micros(200));
-                assert!(clock.load(Ordering::Relaxed) < now + 250, "rotation {rotation} was never seen");
+                let now = clock.fetch_add(1, Ordering::Relaxed) + 1;
+                principal.current_at(at(now)).unwrap();
+            }
+            // At least one signature meets every pair.
+            let before = signed.load(Ordering::Relaxed);
+            while signed.load(Ordering::Relaxed) == before {
+                assert!(started_at.elapsed() < Duration::from_secs(120), "nobody signs any more");
+                thread::sleep(Duration::from_micros(100));
             }
         }
-        done.store(true, Ordering::Relaxed);
     });
     assert!(signed.load(Ordering::Relaxed) >= 1_000, "{signed:?} signatures");
     assert!(tokens_seen.load(Ordering::Relaxed) >= 1_000, "{tokens_seen:?} tokens");
+}
+
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The public key inside the token of a key id, found without the code under test.

@@ -43,7 +43,7 @@ fn every_vector_is_reproduced_byte_for_byte() {
         let name = &vector["name"];
         let (mut head, body) = unsigned(vector);
         let signed =
-            signer_of(vector, &document).sign_head(&mut head, payload(vector, &body), UNIX_EPOCH).unwrap();
+            signer_of(vector, document).sign_head(&mut head, payload(vector, &body), UNIX_EPOCH).unwrap();
         assert_eq!(signed.signing_string(), vector["signing_string"], "{name}");
         assert_eq!(signed.authorization(), vector["authorization"], "{name}");
         assert_eq!(head.headers["authorization"], vector["authorization"].as_str().unwrap(), "{name}");
@@ -60,7 +60,7 @@ fn every_vector_is_reproduced_byte_for_byte() {
 #[test]
 fn a_principal_signs_the_session_vectors() {
     let document = vectors();
-    let principal = common::principal(document["rpst"].as_str().unwrap(), session_key(&document));
+    let principal = common::principal(document["rpst"].as_str().unwrap(), session_key(document));
     let now = UNIX_EPOCH + Duration::from_secs(NOW);
     let mut count = 0;
     for vector in document["vectors"].as_array().unwrap().iter().filter(|vector| vector["signer"] == "st") {
@@ -77,7 +77,7 @@ fn a_principal_signs_the_session_vectors() {
 fn headers(request: Request<&'static str>) -> HeaderMap {
     let document = vectors();
     let mut request = request;
-    let key = api_key(&document);
+    let key = api_key(document);
     Signer::from(Arc::new(key)).sign(&mut request).unwrap();
     request.into_parts().0.headers
 }
@@ -132,7 +132,7 @@ fn the_target_is_signed_as_it_is() {
         ("https://example.com?q=1", "/?q=1"),
     ] {
         let mut request = Request::get(uri).body("").unwrap();
-        let signed = api_key(&document).sign(&mut request).unwrap();
+        let signed = api_key(document).sign(&mut request).unwrap();
         let line = signed.signing_string().lines().nth(1).unwrap();
         assert_eq!(line, format!("(request-target): get {target}"), "{uri}");
     }
@@ -142,7 +142,7 @@ fn the_target_is_signed_as_it_is() {
 fn what_cannot_be_signed_is_refused_with_a_remedy() {
     let refused = |request: Request<&'static str>| {
         let mut request = request;
-        let refusal = api_key(&vectors()).sign(&mut request).unwrap_err();
+        let refusal = api_key(vectors()).sign(&mut request).unwrap_err();
         assert_eq!(refusal.code(), "request_unsignable");
         assert!(!request.headers().contains_key("authorization"));
         refusal.to_string()
@@ -184,7 +184,7 @@ fn a_described_body_needs_its_description() {
     let document = vectors();
     let url = "https://example.com/x";
     let mut head = Request::put(url).body(()).unwrap().into_parts().0;
-    let refusal = api_key(&document).sign_head(&mut head, Payload::Described, UNIX_EPOCH).unwrap_err();
+    let refusal = api_key(document).sign_head(&mut head, Payload::Described, UNIX_EPOCH).unwrap_err();
     assert_eq!(
         refusal.to_string(),
         "the request cannot be signed: the content-length header is missing; set it"
@@ -192,7 +192,7 @@ fn a_described_body_needs_its_description() {
 
     let builder = Request::put(url).header("content-length", "5").header("x-content-sha256", "hash");
     let mut head = builder.body(()).unwrap().into_parts().0;
-    let signed = api_key(&document).sign_head(&mut head, Payload::Described, UNIX_EPOCH).unwrap();
+    let signed = api_key(document).sign_head(&mut head, Payload::Described, UNIX_EPOCH).unwrap();
     assert!(
         signed
             .signing_string()
@@ -221,7 +221,7 @@ fn the_date_of_any_clock_fits_a_header() {
     {
         let mut head = Request::get("https://example.com/").body(()).unwrap().into_parts().0;
         let now = UNIX_EPOCH + Duration::from_secs(seconds);
-        api_key(&document).sign_head(&mut head, Payload::Bytes(b""), now).unwrap();
+        api_key(document).sign_head(&mut head, Payload::Bytes(b""), now).unwrap();
         assert_eq!(head.headers["date"], expected);
     }
 }

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -25,8 +25,11 @@ pub fn vectors_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/principal/vectors")
 }
 
-pub fn vectors() -> Value {
-    serde_json::from_str(&fs::read_to_string(vectors_folder().join("signing.json")).unwrap()).unwrap()
+pub fn vectors() -> &'static Value {
+    static VECTORS: LazyLock<Value> = LazyLock::new(|| {
+        serde_json::from_str(&fs::read_to_string(vectors_folder().join("signing.json")).unwrap()).unwrap()
+    });
+    &VECTORS
 }
 
 pub fn base64(text: &str) -> Vec<u8> {

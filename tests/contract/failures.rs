@@ -1,0 +1,119 @@
+//! Failures of every kind: the status on the wire, and a process that lives on.
+
+use serde_json::json;
+use std::time::{Duration, Instant};
+use workspace_tests::function;
+use workspace_tests::http1::deadline;
+
+#[tokio::test]
+async fn the_wire_knows_three_statuses_and_the_state_survives_them_all() {
+    let container = function::start("probe", &[]).await;
+    let mut connection = function::connect(&container).await;
+    let cases = [
+        (json!({"panic": "ouch"}), 502),
+        (json!({"error": "boom"}), 502),
+        (json!({"no_such_knob": 1}), 502),
+        (json!({"status": 404}), 200),
+        (json!({"status": 500}), 200),
+        (json!({"status": 302, "headers": {"Location": ["/x"]}}), 200),
+        (json!({"status": 99}), 502),
+        (json!({"status": 600}), 502),
+        (json!({"headers": {"X": ["a\nb"]}}), 502),
+        (json!({"headers": {"a b": ["c"]}}), 502),
+        (json!({"headers": {"Connection": ["close"], "Fn-Call-Id": ["x"], "Content-Length": ["7"]}}), 200),
+    ];
+    let count = cases.len();
+    for (knobs, status) in cases {
+        let reply = connection.call(&[], knobs.to_string().as_bytes()).await;
+        assert_eq!(reply.status, status, "{knobs}: {}", reply.text());
+        assert!(reply.header("fn-fdk-version").is_some(), "{knobs}");
+        assert_eq!(reply.header("connection"), None, "{knobs}");
+        if status == 502 {
+            assert_eq!(reply.header("content-type"), Some("application/json"), "{knobs}");
+            assert!(reply.json()["message"].is_string(), "{knobs}");
+        } else if let Some(inner) = knobs["status"].as_u64() {
+            assert_eq!(reply.header("fn-http-status"), Some(inner.to_string().as_str()));
+        }
+    }
+    let context = connection.call(&[], b"{\"show\":\"context\"}").await.json();
+    assert_eq!(context["calls"], count + 1, "another process answers");
+}
+
+#[tokio::test]
+async fn every_failure_is_a_line_with_the_call_id() {
+    let container = function::start("probe", &[("FDK_LOG_FORMAT", "json")]).await;
+    let mut connection = function::connect(&container).await;
+    connection.call(&[], b"{\"panic\":\"ouch\"}").await;
+    connection.call(&[], b"{\"error\":\"boom\"}").await;
+    connection.call(&[], b"{\"show\":\"nothing\"}").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let lines = container.logs().lines();
+    let lines: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let calls: Vec<_> = lines.iter().filter(|line| line["target"] == "fdk::call").collect();
+    let told = |index: usize| {
+        let fields = &calls[index]["fields"];
+        assert_eq!(fields["call_id"], "01CTEST");
+        assert!(fields["ms"].is_number() && fields["in"].is_number());
+        (fields["outcome"].as_str().unwrap(), fields["message"].as_str().unwrap())
+    };
+    assert_eq!(told(0), ("failed", "the handler panicked: ouch"));
+    assert_eq!(told(1), ("failed", "boom"));
+    assert_eq!(told(2), ("caller_fault", "show: 'nothing' is none of env, headers, context, threads"));
+    assert_eq!(calls[2]["fields"]["path"], "show");
+    assert_eq!(calls.len(), 3);
+    let panic = lines.iter().find(|line| line["target"] == "fdk::panic").unwrap();
+    assert!(panic["fields"]["location"].as_str().unwrap().contains("main.rs:"));
+    assert_eq!(panic["span"]["id"], "01CTEST");
+}
+
+#[tokio::test]
+async fn the_deadline_is_answered_504_and_the_state_stays() {
+    let container = function::start("probe", &[]).await;
+    let mut connection = function::connect(&container).await;
+    for knob in ["sleep_ms", "block_ms"] {
+        let began = Instant::now();
+        let soon = deadline(Duration::from_millis(1999));
+        let reply = connection.call(&[("Fn-Deadline", &soon)], json!({knob: 2500}).to_string().as_bytes()).await;
+        assert_eq!(reply.status, 504, "{knob}");
+        assert!(began.elapsed() < Duration::from_millis(2000), "{knob}: {:?}", began.elapsed());
+        // While a blocked one still blocks, the next call waits for it.
+        let context = connection.call(&[], b"{\"show\":\"context\"}").await.json();
+        assert!(context["calls"].as_u64().unwrap() >= 2, "{knob}");
+    }
+    let past = deadline(Duration::ZERO);
+    let before = connection.call(&[], b"{\"show\":\"context\"}").await.json()["calls"].as_u64().unwrap();
+    assert_eq!(connection.call(&[("Fn-Deadline", &past)], b"{}").await.status, 504);
+    let after = connection.call(&[], b"{\"show\":\"context\"}").await.json()["calls"].as_u64().unwrap();
+    assert_eq!(after, before + 1, "a call that came too late was run");
+    let late = container.logs().lines();
+    assert!(late.iter().any(|line| line.contains("worked on after its deadline")), "{late:#?}");
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_stops_the_work() {
+    let container = function::start("probe", &[]).await;
+    let mut connection = function::connect(&container).await;
+    connection.send(&workspace_tests::http1::request(&[], b"{\"sleep_ms\":20000}")).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(connection);
+    let reply = function::connect(&container).await.call(&[], b"next").await;
+    assert_eq!(reply.text(), "next");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let lines = container.logs().lines();
+    assert!(lines.iter().any(|line| line.contains("the caller left before the reply")), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn a_failing_loader_answers_who_waits_and_ends() {
+    let mut container =
+        function::start("probe", &[("PROBE_INIT_SLEEP_MS", "300"), ("PROBE_INIT_FAIL", "no weights")]).await;
+    let mut connection = function::connect(&container).await;
+    let reply = connection.call(&[], b"{}").await;
+    assert_eq!(reply.status, 502);
+    assert!(reply.json()["message"].as_str().unwrap().contains("no weights"));
+    let answered = Instant::now();
+    assert_eq!(container.ended().await.unwrap(), Some(5));
+    assert!(answered.elapsed() < Duration::from_secs(2), "{:?}", answered.elapsed());
+    assert!(container.logs().lines().iter().any(|line| line.contains("no weights")));
+    assert!(std::fs::symlink_metadata(container.directory().join("lsnr.sock")).is_err(), "the socket is still there");
+}

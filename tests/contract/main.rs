@@ -1,0 +1,7 @@
+//! The container contract, from the platform's side of the socket, on release builds of real functions.
+
+mod failures;
+mod gateway;
+mod lifecycle;
+mod requests;
+mod socket;

@@ -1,0 +1,4 @@
+//! The command line and its agent, from outside.
+
+mod assets;
+mod commands;
