@@ -63,3 +63,7 @@ pub use init::Init;
 pub use bytes::Bytes;
 #[cfg(feature = "inference")]
 pub use fdk_inference::{self as inference, Assets, EmbedReply, EmbedRequest, Embedder, Interrupt};
+#[cfg(feature = "events")]
+pub use fdk_runtime::CloudEvent;
+#[cfg(feature = "router")]
+pub use fdk_runtime::{RouterArgs, router};

@@ -3,8 +3,11 @@
 use serde_json::json;
 use workspace_tests::function;
 
-const GATEWAY: [(&str, &str); 3] =
-    [("Fn-Intent", "httprequest"), ("Fn-Http-Method", "PUT"), ("Fn-Http-Request-Url", "http://h/t/a?x=1&x=2&y=%20z")];
+const GATEWAY: [(&str, &str); 3] = [
+    ("Fn-Intent", "httprequest"),
+    ("Fn-Http-Method", "PUT"),
+    ("Fn-Http-Request-Url", "http://h/t/a?x=1&x=2&y=%20z"),
+];
 
 #[tokio::test]
 async fn the_request_is_unwrapped() {

@@ -54,7 +54,8 @@ async fn the_log_frame_comes_before_what_the_handler_prints() {
 
 #[tokio::test]
 async fn configuration_and_trace_are_the_platforms() {
-    let names = [("FN_APP_NAME", "MyApp"), ("FN_FN_NAME", "MyFn"), ("OCI_TRACING_ENABLED", "1"), ("MY_KEY", "v")];
+    let names =
+        [("FN_APP_NAME", "MyApp"), ("FN_FN_NAME", "MyFn"), ("OCI_TRACING_ENABLED", "1"), ("MY_KEY", "v")];
     let container = function::start("probe", &names).await;
     let mut connection = function::connect(&container).await;
     let b3 = [("X-B3-TraceId", "t"), ("X-B3-SpanId", "s"), ("X-B3-ParentSpanId", "p"), ("X-B3-Sampled", "0")];

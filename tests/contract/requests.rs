@@ -23,7 +23,9 @@ async fn a_body_comes_back_byte_for_byte() {
 async fn chunks_are_a_body_like_any_other() {
     let container = function::start("probe", &[]).await;
     let mut connection = function::connect(&container).await;
-    connection.send(b"POST /call HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyod\r\n").await;
+    connection
+        .send(b"POST /call HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyod\r\n")
+        .await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     connection.send(b"3\r\nawg\r\n0\r\n\r\n").await;
     assert_eq!(connection.response().await.unwrap().text(), "yodawg");
@@ -121,7 +123,9 @@ async fn a_request_that_breaks_off_runs_nothing() {
 async fn expect_100_is_answered() {
     let container = function::start("probe", &[]).await;
     let mut connection = function::connect(&container).await;
-    connection.send(b"POST /call HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await;
+    connection
+        .send(b"POST /call HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        .await;
     assert!(connection.has_input(Duration::from_secs(5)).await, "no interim response");
     connection.send(b"hi").await;
     let reply = connection.response().await.unwrap();
@@ -145,7 +149,9 @@ async fn limits_refuse_with_both_numbers() {
 async fn a_stream_is_chunked_and_ends_where_the_deadline_is() {
     let container = function::start("probe", &[]).await;
     let mut connection = function::connect(&container).await;
-    let reply = connection.call(&[], json!({"stream_chunks": 300, "body_bytes": 10_000}).to_string().as_bytes()).await;
+    let reply = connection
+        .call(&[], json!({"stream_chunks": 300, "body_bytes": 10_000}).to_string().as_bytes())
+        .await;
     assert_eq!((reply.status, reply.body.len()), (200, 3_000_000));
     assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
 }

@@ -12,7 +12,8 @@ use std::sync::{Mutex, PoisonError};
 pub fn spec(name: &str) -> Spec {
     static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
     let function = Function::read(&crate::root().join("examples").join(name)).unwrap();
-    let mut config: Vec<_> = function.config().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let mut config: Vec<_> =
+        function.config().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_default();
     let executable = built.entry(name.into()).or_insert_with(|| compile::build(&function).unwrap()).clone();

@@ -69,7 +69,11 @@ impl Connection {
         while status == 100 {
             headers.clear();
             let line = self.line().await?;
-            status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(format!("no status: {line:?}"))?;
+            status = line
+                .split(' ')
+                .nth(1)
+                .and_then(|code| code.parse().ok())
+                .ok_or(format!("no status: {line:?}"))?;
             loop {
                 let line = self.line().await?;
                 let Some((name, value)) = line.split_once(':') else { break };
@@ -86,7 +90,10 @@ impl Connection {
                 let size = usize::from_str_radix(&line, 16).map_err(|_| format!("chunk size {line:?}"))?;
                 let start = response.body.len();
                 response.body.resize(start + size, 0);
-                self.stream.read_exact(&mut response.body[start..]).await.map_err(|error| format!("chunk: {error}"))?;
+                self.stream
+                    .read_exact(&mut response.body[start..])
+                    .await
+                    .map_err(|error| format!("chunk: {error}"))?;
                 self.line().await?;
                 if size == 0 {
                     break;
@@ -103,7 +110,8 @@ impl Connection {
 
     async fn line(&mut self) -> Result<String, String> {
         let mut line = Vec::new();
-        let read = self.stream.read_until(b'\n', &mut line).await.map_err(|error| format!("line: {error}"))?;
+        let read =
+            self.stream.read_until(b'\n', &mut line).await.map_err(|error| format!("line: {error}"))?;
         if read == 0 {
             return Err("the connection ended".into());
         }

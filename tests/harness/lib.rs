@@ -2,7 +2,12 @@
 //! not run.
 
 // A test that cannot go on says so by panicking.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "this crate is only called by tests")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "this crate is only called by tests"
+)]
 
 pub mod function;
 pub mod http1;

@@ -5,20 +5,27 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Whether the tool answers. If not, the caller returns: the test is counted as NOT RUN, or fails under
-/// `FDK_REQUIRE_ALL=1`.
+/// Whether the tool answers; if not, the caller returns, and [`absent`] has noted it.
 pub fn have(test: &str, tool: &str, arguments: &[&str], install: &str) -> bool {
     let mut command = Command::new(tool);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if command.status().is_ok_and(|status| status.success()) {
-        return true;
+    let answers = command.status().is_ok_and(|status| status.success());
+    if !answers {
+        absent(test, tool, install);
     }
-    assert!(std::env::var("FDK_REQUIRE_ALL").as_deref() != Ok("1"), "NOT RUN: {tool}, install with {install}");
+    answers
+}
+
+/// Counts the test as NOT RUN for want of a tool, or fails it under `FDK_REQUIRE_ALL=1`.
+pub fn absent(test: &str, tool: &str, install: &str) {
+    assert!(
+        std::env::var("FDK_REQUIRE_ALL").as_deref() != Ok("1"),
+        "NOT RUN: {tool}, install with {install}"
+    );
     // Past the capture of the test harness, which shows a passing test's output to nobody.
     let _ = writeln!(std::io::stderr(), "NOT RUN: {tool}, install with {install} ({test})");
     let mut file = fs::OpenOptions::new().create(true).append(true).open(tally()).unwrap();
     file.write_all(format!("{test}: {tool}\n").as_bytes()).unwrap();
-    false
 }
 
 /// Where this `cargo test` counts what could not run.

@@ -42,10 +42,12 @@ fn cosine(a: &[f32], b: &[f64]) -> f64 {
 fn embeddings_equal_the_reference() {
     let cases = golden(include_str!("golden/minilm.json"));
     assert!(cases.len() >= 12);
-    let reply = MODEL.embed(&EmbedRequest::new(cases.iter().map(|case| &*case.text)), &Interrupt::never()).unwrap();
+    let reply =
+        MODEL.embed(&EmbedRequest::new(cases.iter().map(|case| &*case.text)), &Interrupt::never()).unwrap();
     for (case, vector) in cases.iter().zip(&reply.embeddings) {
         assert!(cosine(vector, &case.embedding) >= 0.99999, "{:?}", case.text);
-        let worst = vector.iter().zip(&case.embedding).map(|(x, y)| (f64::from(*x) - y).abs()).fold(0.0, f64::max);
+        let worst =
+            vector.iter().zip(&case.embedding).map(|(x, y)| (f64::from(*x) - y).abs()).fold(0.0, f64::max);
         assert!(worst <= 1e-5, "{:?} differs by {worst}", case.text);
     }
     let cut: Vec<usize> = (0..cases.len()).filter(|index| cases[*index].truncated).collect();

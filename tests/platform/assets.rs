@@ -56,17 +56,21 @@ fn answer(mut stream: TcpStream, served: Served, noted: &Mutex<Vec<String>>) {
         head.push(line);
     }
     let Some(first) = head.first().cloned() else { return };
-    let range = head.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
+    let range =
+        head.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
     noted.lock().unwrap().push(format!("{first} {}", range.clone().unwrap_or_default()));
     if !first.starts_with("GET /owner/model/resolve/abc123/w ") {
         let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         return;
     }
-    let from = range.filter(|_| served.ranges).map_or(0, |range| range.trim_end_matches('-').parse().unwrap());
+    let from =
+        range.filter(|_| served.ranges).map_or(0, |range| range.trim_end_matches('-').parse().unwrap());
     let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
     let body = &served.bytes[from..];
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body[..body.len().min(served.cut_after)]));
+    let _ = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(&body[..body.len().min(served.cut_after)]));
 }
 
 const CONTENT: &[u8] = b"0123456789abcdef";
@@ -162,7 +166,9 @@ fn a_failure_names_each_source_and_the_remedy() {
         .output()
         .unwrap();
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&unknown.stderr).contains("no model 'nothing' in models.toml, which has: m"));
+    assert!(
+        String::from_utf8_lossy(&unknown.stderr).contains("no model 'nothing' in models.toml, which has: m")
+    );
 }
 
 #[test]

@@ -32,19 +32,28 @@ fn the_demo_embeds_for_real() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let cosine = |a: usize, b: usize| report["similarity"][a][b].as_f64().unwrap();
     assert!((cosine(0, 0) - 1.0).abs() < 1e-5);
-    assert!(cosine(0, 1) > cosine(0, 2) + 0.2 && cosine(2, 3) > cosine(2, 4) + 0.2, "{}", report["similarity"]);
+    assert!(
+        cosine(0, 1) > cosine(0, 2) + 0.2 && cosine(2, 3) > cosine(2, 4) + 0.2,
+        "{}",
+        report["similarity"]
+    );
     assert_eq!(report["dimensions"], 384);
     assert_eq!(report["start"]["principal"], "absent");
     for phase in ["bind", "hash", "tokenizer", "build", "warm-up"] {
         assert!(report["start"]["phases_ms"][phase].is_number(), "{phase}: {}", report["start"]);
     }
-    assert!(report["memory"]["peak_kib"].as_u64().unwrap() / 1024 < report["memory_granted_mb"].as_u64().unwrap());
+    assert!(
+        report["memory"]["peak_kib"].as_u64().unwrap() / 1024 < report["memory_granted_mb"].as_u64().unwrap()
+    );
 }
 
 #[test]
 fn invoke_prints_the_reply_alone_on_stdout() {
     let output = fdk(&["invoke", "examples/hello", "--data", "{\"name\":\"Fn\"}"], "");
-    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "{\"message\":\"Hello Fn\"}\n"));
+    assert_eq!(
+        (output.status.code(), text(&output.stdout).as_str()),
+        (Some(0), "{\"message\":\"Hello Fn\"}\n")
+    );
     let output = fdk(&["invoke", "examples/hello", "--json"], "{\"name\":\"stdin\"}");
     let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&reply["status"], &reply["body"]["message"]), (&200.into(), &"Hello stdin".into()));

@@ -126,7 +126,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_knob_is_the_callers_fault() {
-        let reply = fdk::function().state(load).test(probe).http("POST", "/").body("{\"slepp_ms\":1}").call().await;
+        let reply =
+            fdk::function().state(load).test(probe).http("POST", "/").body("{\"slepp_ms\":1}").call().await;
         assert_eq!(reply.status(), 422);
     }
 }

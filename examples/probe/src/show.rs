@@ -8,7 +8,12 @@ use std::time::SystemTime;
 
 pub(crate) fn show(what: &str, cx: &Context<State>, calls: u64) -> Result<Value> {
     match what {
-        "env" => Ok(cx.config().iter().map(|(key, value)| (key.to_owned(), value.into())).collect::<Map<_, _>>().into()),
+        "env" => Ok(cx
+            .config()
+            .iter()
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .collect::<Map<_, _>>()
+            .into()),
         "headers" => Ok(headers(cx)),
         "context" => Ok(context(cx, calls)),
         "threads" => Ok(json!({"threads": std::fs::read_dir("/proc/self/task")?.count()})),
@@ -20,13 +25,17 @@ fn headers(cx: &Context<State>) -> Value {
     let values = |name: &str| -> Vec<_> {
         cx.headers().get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect()
     };
-    cx.headers().keys().map(|name| (name.to_string(), json!(values(name.as_str())))).collect::<Map<_, _>>().into()
+    cx.headers()
+        .keys()
+        .map(|name| (name.to_string(), json!(values(name.as_str()))))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn context(cx: &Context<State>, calls: u64) -> Value {
-    let deadline = cx.deadline().map(|deadline| {
-        deadline.at().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
-    });
+    let deadline = cx
+        .deadline()
+        .map(|deadline| deadline.at().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs());
     let trace = cx.trace();
     json!({
         "calls": calls,

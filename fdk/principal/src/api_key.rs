@@ -1,7 +1,7 @@
 //! The key of a user, from `~/.oci/config` or given in parts.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;
@@ -26,8 +26,15 @@ impl ApiKey {
     ///
     /// The passphrase is used only when the key is encrypted.
     pub fn new(key_id: &str, pem: &str, passphrase: Option<&str>) -> Result<Self, Refusal> {
-        let origin = Origin { name: "the key".into(), path: None };
+        let origin = Origin { name: "the text given".into(), path: None };
         Self::build(key_id, pem, passphrase, origin, None)
+    }
+
+    /// The same, with the private key in a file.
+    pub fn from_file(key_id: &str, file: &Path, passphrase: Option<&str>) -> Result<Self, Refusal> {
+        let origin = Origin { name: "key file".into(), path: Some(file.to_path_buf()) };
+        let pem = read(file, &origin, Material::Key)?;
+        Self::build(key_id, &pem, passphrase, origin, None)
     }
 
     /// A profile of a configuration file, `~/.oci/config` by convention.
@@ -101,7 +108,7 @@ impl ApiKey {
     }
 }
 
-fn read(file: &PathBuf, origin: &Origin, what: Material) -> Result<Zeroizing<String>, Refusal> {
+fn read(file: &Path, origin: &Origin, what: Material) -> Result<Zeroizing<String>, Refusal> {
     read_small_file(file).map_err(|error| Kind::Unreadable { what, origin: origin.clone(), error }.into())
 }
 

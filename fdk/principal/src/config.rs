@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::error::{Kind, Origin, Refusal};
+use crate::error::{Kind, Material, Origin, Refusal};
 use crate::sources::read_small_file;
 
 /// One profile, with what it inherits.
@@ -23,7 +22,11 @@ const DEFAULT: &str = "DEFAULT";
 impl Profile {
     pub(crate) fn read(file: &Path, name: &str) -> Result<Self, Refusal> {
         let mut profile = Self { file: file.to_path_buf(), name: name.to_owned(), values: BTreeMap::new() };
-        let text = read_small_file(file).map_err(|error| profile.fault(Fault::Unreadable(error)))?;
+        let text = read_small_file(file).map_err(|error| Kind::Unreadable {
+            what: Material::Config,
+            origin: profile.origin(),
+            error,
+        })?;
         let sections = parse(&text);
         // The tools find a DEFAULT even where the file has none, so it is no reason to refuse.
         if name != DEFAULT && !sections.iter().any(|section| section.name == name) {
@@ -64,8 +67,11 @@ impl Profile {
     }
 
     pub(crate) fn fault(&self, fault: Fault) -> Refusal {
-        let name = format!("profile {}", self.name);
-        Kind::Config(Origin { name: name.into(), path: Some(self.file.clone()) }, fault).into()
+        Kind::Config(self.origin(), fault).into()
+    }
+
+    fn origin(&self) -> Origin {
+        Origin { name: format!("profile {}", self.name).into(), path: Some(self.file.clone()) }
     }
 }
 
@@ -91,7 +97,6 @@ fn parse(text: &str) -> Vec<Section<'_>> {
 }
 
 pub(crate) enum Fault {
-    Unreadable(io::Error),
     NoProfile { known: Vec<String> },
     NoValue { name: &'static str },
     Fingerprint { key_file: PathBuf },
@@ -100,7 +105,6 @@ pub(crate) enum Fault {
 impl Fault {
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) => "config_unreadable",
             Self::NoProfile { .. } => "config_profile_missing",
             Self::NoValue { .. } => "config_value_missing",
             Self::Fingerprint { .. } => "config_fingerprint_mismatch",
@@ -109,10 +113,6 @@ impl Fault {
 
     pub(crate) fn describe(&self, origin: &Origin, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(error) => write!(
-                f,
-                "{origin} cannot be read ({error}); check that the file exists and that this user may read it"
-            ),
             Self::NoProfile { known } => {
                 write!(f, "{origin} does not exist; the file has {}", known.join(", "))
             }

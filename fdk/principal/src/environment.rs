@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::error::{Kind, Origin, Printable, Refusal};
+use crate::error::{Kind, Origin, Refusal, ShortValue};
 use crate::regions;
 use crate::sources::{Given, Sources};
 
@@ -129,8 +129,7 @@ struct RegionMetadata {
 impl RegionMetadata {
     fn parse(text: Option<&str>) -> Result<Self, Fault> {
         let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Self::default()) };
-        let invalid = || Fault::Region(REGION_METADATA, text.to_owned());
-        let json: Value = serde_json::from_str(text).map_err(|_| invalid())?;
+        let json: Value = serde_json::from_str(text).map_err(|_| Fault::RegionMetadata)?;
         let field = |name| json.get(name).and_then(Value::as_str).map(str::to_ascii_lowercase);
         let metadata = Self {
             code: field("regionKey"),
@@ -141,7 +140,7 @@ impl RegionMetadata {
         let region_fits = metadata.region.as_deref().is_none_or(is_label);
         let domain_fits =
             metadata.realm_domain.as_deref().is_none_or(|domain| domain.split('.').all(is_label));
-        if json.is_object() && region_fits && domain_fits { Ok(metadata) } else { Err(invalid()) }
+        if json.is_object() && region_fits && domain_fits { Ok(metadata) } else { Err(Fault::RegionMetadata) }
     }
 }
 
@@ -149,7 +148,7 @@ impl RegionMetadata {
 fn resolve_region(value: &str, metadata: &RegionMetadata) -> Result<String, Fault> {
     let name = value.to_ascii_lowercase();
     if !is_label(&name) {
-        return Err(Fault::Region(REGION, value.to_owned()));
+        return Err(Fault::Region(value.to_owned()));
     }
     match &metadata.region {
         Some(region) if metadata.code.as_ref() == Some(&name) => Ok(region.clone()),
@@ -167,11 +166,11 @@ fn is_label(text: &str) -> bool {
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment")
-            .field("version", &self.version.as_deref().map(|value| Printable(value).to_string()))
+            .field("version", &self.version.as_deref().map(|value| ShortValue(value).to_string()))
             .field("token", &self.token)
             .field("key", &self.key)
             .field("passphrase", &self.passphrase.is_some())
-            .field("region", &self.region.as_deref().map(|value| Printable(value).to_string()))
+            .field("region", &self.region.as_deref().map(|value| ShortValue(value).to_string()))
             .finish_non_exhaustive()
     }
 }
@@ -180,7 +179,8 @@ pub(crate) enum Fault {
     Missing(&'static str),
     Absent,
     Version(String),
-    Region(&'static str, String),
+    Region(String),
+    RegionMetadata,
     MixedPathAndValue,
 }
 
@@ -189,7 +189,7 @@ impl Fault {
         match self {
             Self::Missing(_) | Self::Absent => "env_missing",
             Self::Version(_) => "version_unsupported",
-            Self::Region(..) => "region_invalid",
+            Self::Region(_) | Self::RegionMetadata => "region_invalid",
             Self::MixedPathAndValue => "mixed_path_and_value",
         }
     }
@@ -215,14 +215,20 @@ impl fmt::Display for Fault {
             Self::Version(value) => {
                 write!(
                     f,
-                    "{VERSION} is \"{}\"; only 2.2, which OCI Functions sets, is supported",
-                    Printable(value)
+                    "{VERSION} is {}; only 2.2, which OCI Functions sets, is supported",
+                    ShortValue(value)
                 )
             }
-            Self::Region(name, value) => write!(
+            Self::Region(value) => {
+                write!(
+                    f,
+                    "{REGION} is {}, which is not a region; expected a name such as us-phoenix-1",
+                    ShortValue(value)
+                )
+            }
+            Self::RegionMetadata => write!(
                 f,
-                "{name} is \"{}\", which is not a region; expected a name such as us-phoenix-1",
-                Printable(value)
+                "{REGION_METADATA} is not a JSON object whose regionIdentifier and realmDomainComponent are names; unset it, or give what OCI Functions sets"
             ),
             Self::MixedPathAndValue => {
                 write!(f, "{KEY} and {PASSPHRASE} must both be absolute paths or both be values")

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,15 +25,14 @@ impl Refusal {
     /// The list is in the crate's documentation.
     pub fn code(&self) -> &'static str {
         match &*self.kind {
-            Kind::Policy(fault) => fault.code(),
+            Kind::Policy(_) => "policy_invalid",
             Kind::Environment(fault) => fault.code(),
-            Kind::Unreadable { what: Material::Token, .. } => "token_unreadable",
-            Kind::Unreadable { what: Material::Key | Material::Passphrase, .. } => "key_unreadable",
+            Kind::Unreadable { what, .. } => what.unreadable(),
             Kind::Token(_, fault) => fault.code(),
             Kind::Key(_, fault) => fault.code(),
             Kind::KeyMismatch { .. } => "key_mismatch",
             Kind::Issuer(_, fault) => fault.code(),
-            Kind::Deployment(doubt) => doubt.code(),
+            Kind::Deployment(_, doubt) => doubt.code(),
             Kind::Config(_, fault) => fault.code(),
             Kind::Unsignable(_) => "request_unsignable",
         }
@@ -75,7 +74,9 @@ impl fmt::Display for Refusal {
                 "the token in {token} was issued for another key than the one in {key}; both must come from the same rotation"
             ),
             Kind::Issuer(origin, fault) => fault.describe(origin, f),
-            Kind::Deployment(doubt) => doubt.fmt(f),
+            Kind::Deployment(origin, doubt) => {
+                write!(f, "{origin}: {doubt}; give this function's own token, or unset FDK_PRINCIPAL_STRICT")
+            }
             Kind::Config(origin, fault) => fault.describe(origin, f),
             Kind::Unsignable(fault) => fault.fmt(f),
         }
@@ -92,8 +93,6 @@ impl Error for Refusal {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &*self.kind {
             Kind::Unreadable { error, .. } => Some(error),
-            Kind::Issuer(_, issuer::Fault::Unreadable(error)) => Some(error),
-            Kind::Config(_, config::Fault::Unreadable(error)) => Some(error),
             _ => None,
         }
     }
@@ -107,7 +106,7 @@ pub(crate) enum Kind {
     Key(Origin, key::Fault),
     KeyMismatch { token: Origin, key: Origin },
     Issuer(Origin, issuer::Fault),
-    Deployment(crate::Warning),
+    Deployment(Origin, crate::Warning),
     Config(Origin, config::Fault),
     Unsignable(sign::Fault),
 }
@@ -117,6 +116,19 @@ pub(crate) enum Material {
     Token,
     Key,
     Passphrase,
+    IssuerKeys,
+    Config,
+}
+
+impl Material {
+    fn unreadable(self) -> &'static str {
+        match self {
+            Self::Token => "token_unreadable",
+            Self::Key | Self::Passphrase => "key_unreadable",
+            Self::IssuerKeys => "issuer_keys_unreadable",
+            Self::Config => "config_unreadable",
+        }
+    }
 }
 
 /// Where something came from, as a message names it: a variable, and the file it points at.
@@ -135,24 +147,28 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Outside text in a message: control characters escaped so that it stays on one line, and cut when long, because
-/// whoever pasted a secret into the wrong variable must not find it in a log.
+/// Outside text in a message, with control characters escaped so that it stays on one line.
 pub(crate) struct Printable<'a>(pub(crate) &'a str);
-
-impl Printable<'_> {
-    const LONGEST: usize = 120;
-}
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = Self::LONGEST;
         for c in self.0.chars() {
-            if left == 0 {
-                return f.write_str("…");
-            }
-            left -= 1;
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { fmt::Write::write_char(f, c)? }
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
         }
         Ok(())
+    }
+}
+
+/// The value of a variable in a message. A long one is only counted: whoever pastes a key or a token into the wrong
+/// variable must not find it in a log.
+pub(crate) struct ShortValue<'a>(pub(crate) &'a str);
+
+impl fmt::Display for ShortValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 32;
+        match self.0.chars().count() {
+            ..=LONGEST => write!(f, "\"{}\"", Printable(self.0)),
+            count => write!(f, "a text of {count} characters"),
+        }
     }
 }

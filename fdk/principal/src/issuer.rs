@@ -4,12 +4,11 @@
 //! checked by anybody but OCI.
 
 use std::fmt;
-use std::io;
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::error::{Kind, Origin, Refusal};
+use crate::error::{Kind, Material, Origin, Refusal};
 use crate::public_key::PublicKey;
 use crate::sources::read_small_file;
 use crate::token::Token;
@@ -18,11 +17,13 @@ use crate::token::Token;
 ///
 /// The file is read each time, so that keys can be rotated under a running function.
 pub(crate) fn check_signature(token: &Token, file: &Path) -> Result<(), Refusal> {
-    let refuse = |fault| {
-        let origin = Origin { name: "FDK_ISSUER_KEYS".into(), path: Some(file.to_path_buf()) };
-        Refusal::from(Kind::Issuer(origin, fault))
-    };
-    let text = read_small_file(file).map_err(|error| refuse(Fault::Unreadable(error)))?;
+    let origin = || Origin { name: "issuer keys".into(), path: Some(file.to_path_buf()) };
+    let refuse = |fault| Refusal::from(Kind::Issuer(origin(), fault));
+    let text = read_small_file(file).map_err(|error| Kind::Unreadable {
+        what: Material::IssuerKeys,
+        origin: origin(),
+        error,
+    })?;
     let keys = parse(&text).map_err(|why| refuse(Fault::Malformed(why)))?;
 
     let (message, signature, kid) = token.signed();
@@ -69,7 +70,6 @@ fn parse(text: &str) -> Result<Vec<IssuerKey>, &'static str> {
 }
 
 pub(crate) enum Fault {
-    Unreadable(io::Error),
     Malformed(&'static str),
     NoSuchKey,
     BadSignature,
@@ -78,7 +78,6 @@ pub(crate) enum Fault {
 impl Fault {
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) => "issuer_keys_unreadable",
             Self::Malformed(_) => "issuer_keys_malformed",
             Self::NoSuchKey | Self::BadSignature => "bad_signature",
         }
@@ -86,10 +85,6 @@ impl Fault {
 
     pub(crate) fn describe(&self, origin: &Origin, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(error) => write!(
-                f,
-                "{origin} cannot be read ({error}); check that the file exists and that this user may read it"
-            ),
             Self::Malformed(why) => write!(f, "{origin} is not a JWK set (RFC 7517): {why}"),
             Self::NoSuchKey => write!(
                 f,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use pkcs8::der::ErrorKind;
+use pkcs8::der::asn1::OctetStringRef;
+use pkcs8::der::{Decode, Reader, SliceReader};
+use pkcs8::spki::AlgorithmIdentifierRef;
 use pkcs8::{EncryptedPrivateKeyInfoRef, pkcs5};
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPair, PublicKeyComponents};
@@ -53,13 +55,11 @@ impl PrivateKey {
 
 /// PKCS#8 under PBES2; what OpenSSL writes since 2010.
 fn decrypt(der: &[u8], passphrase: Option<&str>) -> Result<KeyPair, Fault> {
-    let encrypted = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|error| {
-        // An unknown cipher or hash is an identifier the decoder does not know; anything else is not PKCS#8 at all.
-        match error {
-            pkcs8::Error::Asn1(error) if matches!(error.kind(), ErrorKind::OidUnknown { .. }) => {
-                Fault::EncryptionUnsupported
-            }
-            _ => Fault::Malformed("it is not a PKCS#8 structure"),
+    let encrypted = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| {
+        if is_encrypted_key(der) {
+            Fault::EncryptionUnsupported
+        } else {
+            Fault::Malformed("it is not a PKCS#8 structure")
         }
     })?;
     let passphrase = passphrase.ok_or(Fault::NoPassphrase)?;
@@ -76,6 +76,18 @@ fn decrypt(der: &[u8], passphrase: Option<&str>) -> Result<KeyPair, Fault> {
         Fault::Malformed(_) => Fault::DecryptFailed,
         other => other,
     })
+}
+
+/// True for the outer form, some algorithm and some bytes, whatever the algorithm.
+fn is_encrypted_key(der: &[u8]) -> bool {
+    let parse = |mut reader: SliceReader<'_>| {
+        reader.sequence(|body| {
+            AlgorithmIdentifierRef::decode(body)?;
+            <&OctetStringRef>::decode(body)?;
+            Ok::<_, pkcs8::der::Error>(())
+        })
+    };
+    SliceReader::new(der).and_then(parse).is_ok()
 }
 
 impl fmt::Debug for PrivateKey {
@@ -128,7 +140,10 @@ impl Fault {
 
     pub(crate) fn describe(self, origin: &Origin, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(why) => write!(f, "{origin} is not a private key in PEM: {why}"),
+            Self::Malformed(why) => write!(
+                f,
+                "{origin} is not a private key in PEM: {why}; it must hold the key, or be the absolute path of its file"
+            ),
             Self::NotPrivate => write!(f, "{origin} is not a private key; give the private half of the pair"),
             Self::NoPassphrase => write!(
                 f,

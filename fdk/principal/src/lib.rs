@@ -1,7 +1,8 @@
-//! OCI resource principals: who a function is, verified at start.
+//! OCI resource principals: who a function is, verified at start, refreshed on use, signing what it sends.
 //!
 //! A function on OCI is given a token and a private key. [`verify`] checks all that can be known about them without
-//! asking anybody, before the first call is served.
+//! asking anybody, before the first call is served. The [`Principal`] it answers signs requests, and reads the two files
+//! again when its token nears its end.
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -9,11 +10,19 @@
 //!
 //! let policy = Policy::read(|name| std::env::var_os(name))?;
 //! match verify(&Environment::from_process(), &policy, SystemTime::now())? {
-//!     Outcome::Verified(principal) => assert!(!principal.identity().tenancy().is_empty()),
+//!     Outcome::Verified(principal) => {
+//!         let identity = principal.current()?;
+//!         let host = format!("objectstorage.{}.{}", identity.region(), identity.realm_domain());
+//!         let mut request = http::Request::get(format!("https://{host}/n/")).body("").unwrap();
+//!         principal.sign(&mut request)?;
+//!     }
 //!     Outcome::Absent | Outcome::Off => {} // not on OCI, or not wanted
 //! }
 //! # Ok::<(), fdk_principal::Refusal>(())
 //! ```
+//!
+//! On a laptop an [`ApiKey`] from `~/.oci/config` signs the same requests; a [`Signer`] is either, and a [`SignLayer`]
+//! puts it under a client. [`authenticate`] is the other side: it checks a signed request as an OCI service would.
 //!
 //! # What is proven, and what is not
 //!
@@ -26,14 +35,26 @@
 //! the strength of it. An operator who has the issuer's public keys names them in `FDK_ISSUER_KEYS`, and then the
 //! signature is verified as well.
 //!
+//! # Secrets
+//!
+//! No `Debug`, no message and no log holds any part of a key, a token or a passphrase. What is read on the way to a
+//! key is zeroised. Two things are not: the copy of the key `ring` signs with, which `ring` offers no way to erase, and
+//! the `authorization` header of a request, which is marked sensitive and belongs to the request.
+//!
 //! # Codes
 //!
-//! [`Refusal::code`] is one of `env_missing`, `version_unsupported`, `region_invalid`, `mixed_path_and_value`,
-//! `token_unreadable`, `token_empty`, `token_malformed`, `alg_not_allowed`, `token_expired`, `token_not_yet_valid`,
-//! `token_issued_in_future`, `token_claims_invalid`, `missing_claim`, `key_unreadable`, `key_malformed`,
-//! `key_encrypted_no_passphrase`, `key_decrypt_failed`, `key_encrypted_unsupported`, `key_type_unsupported`,
-//! `key_too_small`, `key_mismatch`, `wrong_resource_type`, `resource_id_mismatch`, `bad_signature`,
-//! `issuer_keys_unreadable`, `issuer_keys_malformed` or `policy_invalid`.
+//! [`Refusal::code`] is one of these.
+//!
+//! - The variables: `env_missing`, `version_unsupported`, `region_invalid`, `mixed_path_and_value`.
+//! - The token: `token_unreadable`, `token_empty`, `token_malformed`, `alg_not_allowed`, `token_expired`,
+//!   `token_not_yet_valid`, `token_issued_in_future`, `token_claims_invalid`, `missing_claim`.
+//! - The key: `key_unreadable`, `key_malformed`, `key_encrypted_no_passphrase`, `key_decrypt_failed`,
+//!   `key_encrypted_unsupported`, `key_type_unsupported`, `key_too_small`, and `key_mismatch` with the token.
+//! - Under a strict policy, and a [`Warning`] otherwise: `wrong_resource_type`, `resource_id_mismatch`.
+//! - With the issuer's keys: `bad_signature`, `issuer_keys_unreadable`, `issuer_keys_malformed`.
+//! - The policy itself: `policy_invalid`.
+//! - An API key: `config_unreadable`, `config_profile_missing`, `config_value_missing`, `config_fingerprint_mismatch`.
+//! - A request: `request_unsignable`.
 
 mod api_key;
 mod authenticate;

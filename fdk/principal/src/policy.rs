@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::error::{Kind, Printable, Refusal};
+use crate::error::{Kind, Refusal, ShortValue};
 
 const MODE: &str = "FDK_PRINCIPAL";
 const STRICT: &str = "FDK_PRINCIPAL_STRICT";
@@ -69,14 +69,6 @@ pub(crate) enum Fault {
     Strict(String),
 }
 
-impl Fault {
-    // One code for both, since neither says anything about the principal itself.
-    #[expect(clippy::unused_self, reason = "the same shape as every other fault")]
-    pub(crate) fn code(&self) -> &'static str {
-        "policy_invalid"
-    }
-}
-
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         Kind::Policy(fault).into()
@@ -87,9 +79,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mode(value) => {
-                write!(f, "{MODE} is \"{}\"; use required, optional or off", Printable(value))
+                write!(f, "{MODE} is {}; use required, optional or off", ShortValue(value))
             }
-            Self::Strict(value) => write!(f, "{STRICT} is \"{}\"; use 1 or 0", Printable(value)),
+            Self::Strict(value) => write!(f, "{STRICT} is {}; use 1 or 0", ShortValue(value)),
         }
     }
 }

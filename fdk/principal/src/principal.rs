@@ -33,7 +33,7 @@ struct Reload {
 }
 
 /// How often both files are read again when they do not belong together: a rotation writes two files, not one.
-const REREADS: usize = 3;
+const REREADS: usize = 0;
 /// The pause before reading again while nothing valid is held, for the writer to finish.
 const SETTLE: Duration = Duration::from_millis(5);
 /// The shortest time between two reloads while the identity held is valid: the platform may be late with its new
@@ -92,7 +92,9 @@ impl Principal {
         if !self.can_change() {
             return self.current_at(now);
         }
-        self.reload(self.wait_for_reload(), now, |newest| !Arc::ptr_eq(newest, refused))
+        self.reload(self.wait_for_reload(), now, |newest| {
+            !Arc::ptr_eq(newest, refused) && !newest.expired(now)
+        })
     }
 
     /// Reloads unless `fresh` finds that another caller just did, or the last attempt is too recent.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::error::{Origin, Printable};
+use crate::error::{Origin, ShortValue};
 use crate::public_key::PublicKey;
 
 /// A token whose form and algorithm are right. Its claims are not yet believed.
@@ -203,8 +203,8 @@ impl Fault {
             Self::Algorithm(alg) => {
                 write!(
                     f,
-                    "the token in {origin} uses the algorithm \"{}\"; only RS256 is accepted",
-                    Printable(alg)
+                    "the token in {origin} uses the algorithm {}; only RS256 is accepted",
+                    ShortValue(alg)
                 )
             }
             Self::Expired { ago } => {

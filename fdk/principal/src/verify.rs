@@ -70,7 +70,7 @@ pub(crate) fn check(sources: &Sources, policy: &Policy, now: SystemTime) -> Resu
     }
     let warnings = Warning::about(&token, sources.function_id.as_deref());
     if let (true, Some(first)) = (policy.strict, warnings.first()) {
-        return Err(Kind::Deployment(first.clone()).into());
+        return Err(Kind::Deployment(sources.token_origin(), first.clone()).into());
     }
     Ok(Identity::new(Snapshot {
         token,

@@ -1,9 +1,13 @@
 //! Signed requests checked as a service would: those of the real Python SDK pass, and nothing else does.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 mod common;
 
 use std::time::SystemTime;
 
+use ::base64::Engine;
+use ::base64::engine::general_purpose::STANDARD;
 use common::{Issued, NOW, api_key, at, base64, vectors};
 use fdk_principal::{ApiKey, BodyRule, Denial, Payload, PublicKey, SessionToken, authenticate};
 use http::header::{HeaderName, HeaderValue};
@@ -202,6 +206,56 @@ fn a_body_where_none_belongs_is_denied() {
     );
 }
 
+/// A request whose signature is right, over the headers named and no others.
+fn signed_over(method: &str, names: &[&str]) -> Received {
+    let mut request = Received::signed_here(to(method), b"body", Payload::Unsigned);
+    let body_headers = [
+        ("content-length", "4"),
+        ("content-type", "text/plain"),
+        ("x-content-sha256", "Iw2DWNyOiJC0xY3utikS7i8gNXrpKlzIYbmOaP4xrLU="),
+    ];
+    for (name, value) in body_headers {
+        request = request.set(name, value);
+    }
+    let line = |name: &&str| match *name {
+        "(request-target)" => format!("{name}: {} /a?b=1&c=2", method.to_ascii_lowercase()),
+        name => format!("{name}: {}", request.head.headers[name].to_str().unwrap()),
+    };
+    let text = names.iter().map(line).collect::<Vec<_>>().join("\n");
+
+    let document = vectors();
+    let pem = document["keys"]["api_key.pkcs8.pem"].as_str().unwrap();
+    let der: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let key = ring::rsa::KeyPair::from_pkcs8(&base64(&der)).unwrap();
+    let mut signature = vec![0; 256];
+    let random = ring::rand::SystemRandom::new();
+    key.sign(&ring::signature::RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature).unwrap();
+    let authorization = format!(
+        "Signature keyId=\"{}\",algorithm=\"rsa-sha256\",headers=\"{}\",signature=\"{}\"",
+        document["api_key_id"].as_str().unwrap(),
+        names.join(" "),
+        STANDARD.encode(signature)
+    );
+    request.set("authorization", &authorization)
+}
+
+#[test]
+fn each_header_that_counts_must_be_signed() {
+    let names = ["date", "(request-target)", "host", "content-length", "content-type", "x-content-sha256"];
+    // In another order than ours, too.
+    let mut reversed = names;
+    reversed.reverse();
+    for method in ["POST", "PUT", "PATCH"] {
+        signed_over(method, &names).check().unwrap();
+        signed_over(method, &reversed).check().unwrap();
+        for missing in names {
+            let fewer: Vec<_> = names.into_iter().filter(|name| *name != missing).collect();
+            let text = format!("{missing} is not among the signed headers");
+            assert_eq!(signed_over(method, &fewer).denied(), ("header_not_signed", text));
+        }
+    }
+}
+
 #[test]
 fn a_method_in_another_case_does_not_escape_the_rules() {
     let mut request = Received::signed_here(to("POST"), b"", Payload::Unsigned);
@@ -364,14 +418,14 @@ fn tamper(request: &Received, how: &Tampering) -> Option<Received> {
         Tampering::ShorterBody => changed.body.truncate(request.body.len() - 1),
         Tampering::Method(method) => changed.head.method = method.parse().ok()?,
         Tampering::Target { at, with } => {
-            changed.head.uri = replaced(&request.head.uri.to_string(), at, *with).parse().ok()?
+            changed.head.uri = replaced(&request.head.uri.to_string(), *at, *with).parse().ok()?;
         }
         Tampering::LongerTarget(with) => {
-            changed.head.uri = format!("{}{with}", request.head.uri).parse().ok()?
+            changed.head.uri = format!("{}{with}", request.head.uri).parse().ok()?;
         }
         Tampering::Header { which, at, with } => {
             let name = which.get(&signed);
-            set(name, &replaced(text(name), at, *with))?;
+            set(name, &replaced(text(name), *at, *with))?;
         }
         Tampering::LongerHeader { which, with } => {
             let name = which.get(&signed);
@@ -383,7 +437,7 @@ fn tamper(request: &Received, how: &Tampering) -> Option<Received> {
             changed.head.headers.append(name, request.head.headers[name].clone());
         }
         Tampering::Authorization { at, with } => {
-            set(&authorization_name, &replaced(&authorization, at, *with))?
+            set(&authorization_name, &replaced(&authorization, *at, *with))?;
         }
         Tampering::CutAuthorization { at } => {
             let cut = &authorization[..at.index(authorization.len())];
@@ -419,7 +473,7 @@ fn tamper(request: &Received, how: &Tampering) -> Option<Received> {
     if same { None } else { Some(changed) }
 }
 
-fn replaced(text: &str, at: &Index, with: char) -> String {
+fn replaced(text: &str, at: Index, with: char) -> String {
     let at = at.index(text.len());
     format!("{}{with}{}", &text[..at], &text[at + 1..])
 }

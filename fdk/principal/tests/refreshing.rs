@@ -1,5 +1,7 @@
 //! The identity is refreshed when used: from five minutes before expiry, through half-written files, once for everybody.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 mod common;
 
 use std::fs;
@@ -57,22 +59,26 @@ fn every_claim_is_the_new_one_s() {
     assert_eq!(identity.code(at(NOW + 900)), "ok");
 }
 
+type Write = fn(&Rotating, &Issued);
+
+/// The two writes of a rotation, in either order.
+fn writes(key_first: bool) -> (Write, Write) {
+    if key_first {
+        (Rotating::write_key, Rotating::write_token)
+    } else {
+        (Rotating::write_token, Rotating::write_key)
+    }
+}
+
 #[test]
 fn half_a_rotation_leaves_the_old_pair_in_use() {
     for key_first in [true, false] {
         let (rotating, principal) = started();
         let next = second(NOW + 890);
-        if key_first {
-            rotating.write_key(&next)
-        } else {
-            rotating.write_token(&next)
-        }
+        let (one, two) = writes(key_first);
+        one(&rotating, &next);
         assert_eq!(current(&principal, NOW + 900), "first");
-        if key_first {
-            rotating.write_token(&next)
-        } else {
-            rotating.write_key(&next)
-        }
+        two(&rotating, &next);
         assert_eq!(current(&principal, NOW + 901), "second");
     }
 }
@@ -255,17 +261,10 @@ fn no_signature_pairs_one_key_with_the_token_of_another() {
             let now = clock.load(Ordering::Relaxed);
             let issued = if rotation % 2 == 0 { Issued::by_other(now) } else { Issued::by_session(now) };
             let issued = issued.expires(now + 250).claim("jti", rotation.to_string());
-            if rotation % 3 == 0 {
-                rotating.write_key(&issued)
-            } else {
-                rotating.write_token(&issued)
-            }
+            let (one, two) = writes(rotation % 3 == 0);
+            one(&rotating, &issued);
             thread::yield_now();
-            if rotation % 3 == 0 {
-                rotating.write_token(&issued)
-            } else {
-                rotating.write_key(&issued)
-            }
+            two(&rotating, &issued);
             // This thread takes part in the race to reload, so that the pace does not hang on the scheduler.
             while jti(&principal.identity()) != rotation.to_string() {
                 let now = clock.fetch_add(1, Ordering::Relaxed) + 1;
@@ -274,7 +273,7 @@ fn no_signature_pairs_one_key_with_the_token_of_another() {
             // At least one signature meets every pair.
             let before = signed.load(Ordering::Relaxed);
             while signed.load(Ordering::Relaxed) == before {
-                assert!(started_at.elapsed() < Duration::from_secs(120), "nobody signs any more");
+                assert!(started_at.elapsed() < Duration::from_mins(2), "nobody signs any more");
                 thread::sleep(Duration::from_micros(100));
             }
         }

@@ -1,5 +1,7 @@
 //! The requests in `tests/principal/vectors/signing.json`, signed by the real Python SDK: ours must be the same bytes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 mod common;
 
 use std::sync::Arc;

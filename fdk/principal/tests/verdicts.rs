@@ -1,5 +1,7 @@
 //! The 49 resource principals in `tests/principal/vectors/rpst`, each against the verdict written beside it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -25,10 +27,6 @@ impl Case {
         let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         files.iter().map(|file| Self::open(&fs::read_to_string(file).unwrap())).collect()
-    }
-
-    fn named(name: &str) -> Self {
-        Self::all().into_iter().find(|case| case.name == name).unwrap()
     }
 
     fn open(text: &str) -> Self {

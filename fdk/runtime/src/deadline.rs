@@ -25,9 +25,9 @@ impl Deadline {
         // A date centuries away must not overflow the clock.
         let left = left.min(Duration::from_hours(24 * 365));
         let before_hard = (left / 10).min(Duration::from_millis(50));
-        let until_hard = left - before_hard;
-        let before_soft = (until_hard / 5).min(Duration::from_millis(250));
-        Some(Self { at, hard: instant + until_hard, soft: instant + until_hard - before_soft })
+        let until_hard = left.saturating_sub(before_hard);
+        let until_soft = until_hard.saturating_sub((until_hard / 5).min(Duration::from_millis(250)));
+        Some(Self { at, hard: instant + until_hard, soft: instant + until_soft })
     }
 
     /// The deadline as the platform gave it.

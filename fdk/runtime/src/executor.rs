@@ -22,9 +22,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tower_service::Service as _;
 use tracing::Instrument as _;
 
+/// Makes the state, on the thread that keeps it.
+pub(crate) type Load<S> = Box<dyn FnOnce(&Init) -> Result<S, Refusal> + Send>;
+
 /// What runs on the thread: how to make the state, and the service that answers calls with it.
 pub(crate) struct Program<S> {
-    pub(crate) load: Box<dyn FnOnce(&Init) -> Result<S, Refusal> + Send>,
+    pub(crate) load: Load<S>,
     pub(crate) service: BoxService<S>,
 }
 

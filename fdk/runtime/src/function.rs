@@ -1,7 +1,7 @@
 //! The builder a function is made with.
 
 use crate::error::{Error, Result};
-use crate::executor::Program;
+use crate::executor::{Load, Program};
 use crate::handler::{BoxService, Handler, HandlerService, Invocation};
 use crate::init::{Init, Refusal};
 use crate::reply::Reply;
@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use tower_layer::Layer;
 use tower_service::Service;
 
-type Load<S> = Box<dyn FnOnce(&Init) -> Result<S, Refusal> + Send>;
 type Wrap<S> = Box<dyn FnOnce(BoxService<S>) -> BoxService<S> + Send>;
 
 /// A function before it runs: its state, its checks, its layers. [`function`] makes one.

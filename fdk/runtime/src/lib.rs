@@ -31,6 +31,8 @@ pub mod contract;
 mod deadline;
 mod dispatch;
 mod error;
+#[cfg(feature = "events")]
+mod event;
 mod executor;
 mod function;
 mod gateway;
@@ -40,6 +42,8 @@ mod listener;
 mod logframe;
 mod logs;
 mod reply;
+#[cfg(feature = "router")]
+mod router;
 mod server;
 mod start;
 pub mod testing;
@@ -51,9 +55,13 @@ pub use config::Config;
 pub use context::{Call, Context, FromContext};
 pub use deadline::{Cancellation, Deadline};
 pub use error::{Error, Result};
+#[cfg(feature = "events")]
+pub use event::CloudEvent;
 pub use function::{Function, function, run};
 pub use gateway::HttpRequest;
 pub use handler::{BoxService, Handler, HandlerService, Invocation};
 pub use init::{Exit, Init, Refusal};
 pub use reply::Reply;
+#[cfg(feature = "router")]
+pub use router::{RouterArgs, router};
 pub use trace::TraceContext;

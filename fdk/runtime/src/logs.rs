@@ -28,9 +28,8 @@ pub(crate) fn init(config: &Config) -> Result<(), String> {
     let terminal = std::io::stderr().is_terminal();
     let format = match config.get("FDK_LOG_FORMAT") {
         Some("text") => Format::Text,
-        Some("json") => Format::Json,
         None | Some("") if terminal => Format::Text,
-        None | Some("") => Format::Json,
+        None | Some("" | "json") => Format::Json,
         Some(other) => return Err(format!("FDK_LOG_FORMAT is '{other}': use text or json")),
     };
     let colour = terminal && config.get("NO_COLOR").is_none_or(str::is_empty);

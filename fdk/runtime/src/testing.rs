@@ -16,7 +16,7 @@
 //! ```
 
 // A test that asks wrongly must stop there and say why.
-#![allow(clippy::panic, reason = "this module is called by tests")]
+#![allow(clippy::panic, clippy::missing_panics_doc, reason = "this module is called by tests")]
 
 use crate::config::Config;
 use crate::contract::header;
