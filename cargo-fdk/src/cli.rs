@@ -45,7 +45,7 @@ enum AssetsCommand {
 struct FetchOptions {
     /// The models, by their names in models.toml; all when none is named
     names: Vec<String>,
-    /// Only the model that this function folder's func.yaml names in FDK_MODEL; nothing when it names none
+    /// Only the model that this function folder's func.yaml names in its config; nothing when it names none
     #[arg(long = "for", value_name = "DIR", conflicts_with = "names")]
     function: Option<PathBuf>,
     /// The folder that holds models.toml; found from here upwards when not given

@@ -17,7 +17,7 @@ pub fn function() -> Function {
     let function = fdk_runtime::function().check(principal::check);
     #[cfg(feature = "inference")]
     let function =
-        function.check(|init| crate::init::check_assets(init).map_err(|error| refusal(error.into())));
+        function.check(|init| crate::init::check_assets(init).map_err(|error| refusal(&error.into())));
     Function(function)
 }
 
@@ -44,7 +44,7 @@ impl Function {
     {
         Function(self.0.load(move |init| {
             let init = Init::new(init);
-            let state = load(&init).map_err(|error| refusal(error.into()))?;
+            let state = load(&init).map_err(|error| refusal(&error.into()))?;
             #[cfg(feature = "inference")]
             init.report();
             Ok(state)
@@ -84,7 +84,7 @@ impl<S: 'static> Function<S> {
 }
 
 /// Why the state could not be loaded, with the exit code that says which kind of fault it is.
-fn refusal(error: Error) -> Refusal {
+fn refusal(error: &Error) -> Refusal {
     #[cfg(feature = "inference")]
     if error.downcast_ref::<fdk_inference::Error>().is_some_and(fdk_inference::Error::is_assets) {
         return Refusal::new(Exit::Assets, error.to_string());

@@ -71,6 +71,7 @@ pub struct Embedder {
 
 impl Embedder {
     /// Opens a BERT-class sentence-transformers folder and runs it once, so that the first call pays for nothing.
+    #[expect(clippy::needless_pass_by_value, reason = "the files are the model's from here on")]
     pub fn open(assets: Assets) -> Result<Self, Error> {
         let timings = assets.timings().clone();
         let tokens = timings.time("tokenizer", || Tokens::open(&assets))?;

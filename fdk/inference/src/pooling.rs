@@ -76,8 +76,11 @@ impl Pooling {
 pub(crate) fn normalize(vector: &mut [f32]) {
     let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
     if length > 0.0 {
-        #[expect(clippy::cast_possible_truncation, reason = "f32 is what a vector holds")]
-        vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
+        for value in vector {
+            #[expect(clippy::cast_possible_truncation, reason = "f32 is what a vector holds")]
+            let scaled = (f64::from(*value) / length) as f32;
+            *value = scaled;
+        }
     }
 }
 

@@ -4,13 +4,15 @@ use crate::assets::Assets;
 use crate::error::Error;
 use serde::Deserialize;
 use std::fs;
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::Tokenizer;
 
 /// A model's tokenizer, with the model's own limit of tokens.
 #[derive(Debug)]
 pub struct Tokens {
     tokenizer: Tokenizer,
     limit: usize,
+    /// How many special tokens end a text; a cut text keeps them.
+    closing: usize,
 }
 
 /// One text's ids, special tokens included.
@@ -41,12 +43,20 @@ impl Tokens {
         let path = assets.path("tokenizer.json");
         let mut tokenizer = Tokenizer::from_file(&path)
             .map_err(|error| Error::model("has no usable tokenizer.json", error))?;
-        let limit = max_seq_length(assets)?;
         tokenizer.with_padding(None);
         tokenizer
-            .with_truncation(Some(TruncationParams { max_length: limit, ..TruncationParams::default() }))
-            .map_err(|error| Error::model("cannot cut texts to its limit", error))?;
-        Ok(Self { tokenizer, limit })
+            .with_truncation(None)
+            .map_err(|error| Error::model("has a tokenizer that cannot be used", error))?;
+        let closing =
+            closing(&tokenizer).map_err(|error| Error::model("has a tokenizer that does not work", error))?;
+        let limit = max_seq_length(assets)?;
+        if limit <= closing {
+            return Err(Error::model(
+                "cannot be served",
+                format!("max_seq_length {limit} leaves no room for a text"),
+            ));
+        }
+        Ok(Self { tokenizer, limit, closing })
     }
 
     /// The most tokens a text may have, special tokens included.
@@ -64,13 +74,21 @@ impl Tokens {
             .tokenizer
             .encode_fast(text, true)
             .map_err(|error| Error::model("cannot tokenise a text", error))?;
-        // Each overflowing piece is a sequence of its own, with special tokens again.
-        let content = |piece: &tokenizers::Encoding| {
-            piece.get_special_tokens_mask().iter().filter(|special| **special == 0).count()
-        };
-        let over: usize = encoding.get_overflowing().iter().map(content).sum();
-        Ok(Ids { ids: encoding.get_ids().to_vec(), whole: encoding.len() + over })
+        let mut ids = encoding.get_ids().to_vec();
+        let whole = ids.len();
+        if whole > self.limit {
+            ids.drain(self.limit - self.closing..whole - self.closing);
+        }
+        Ok(Ids { ids, whole })
     }
+}
+
+/// The number of special tokens after a text's own, found by tokenising one with and without them.
+fn closing(tokenizer: &Tokenizer) -> tokenizers::Result<usize> {
+    let bare = tokenizer.encode_fast("a", false)?;
+    let whole = tokenizer.encode_fast("a", true)?;
+    let at = whole.get_ids().windows(bare.len().max(1)).position(|ids| ids == bare.get_ids());
+    Ok(at.map_or(0, |at| whole.len() - at - bare.len()))
 }
 
 fn max_seq_length(assets: &Assets) -> Result<usize, Error> {

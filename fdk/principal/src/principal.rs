@@ -33,7 +33,7 @@ struct Reload {
 }
 
 /// How often both files are read again when they do not belong together: a rotation writes two files, not one.
-const REREADS: usize = 0;
+const REREADS: usize = 3;
 /// The pause before reading again while nothing valid is held, for the writer to finish.
 const SETTLE: Duration = Duration::from_millis(5);
 /// The shortest time between two reloads while the identity held is valid: the platform may be late with its new
@@ -182,5 +182,51 @@ fn check_settled(
 impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Principal").field("identity", &self.identity()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::Path;
+    use std::time::{Instant, UNIX_EPOCH};
+    use std::{fs, thread};
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::environment::{Environment, KEY, REGION, TOKEN, VERSION};
+
+    /// Token and key in files; the key is still the one before.
+    #[test]
+    fn a_rotation_that_ends_while_we_read_is_waited_for() {
+        let vectors =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/principal/vectors/signing.json");
+        let vectors: Value = serde_json::from_str(&fs::read_to_string(vectors).unwrap()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (token, key) = (directory.path().join("rpst"), directory.path().join("private.pem"));
+        fs::write(&token, vectors["rpst"].as_str().unwrap()).unwrap();
+        fs::write(&key, vectors["keys"]["api_key.pkcs8.pem"].as_str().unwrap()).unwrap();
+        let environment = Environment::read(|name| match name {
+            VERSION => Some(OsString::from("2.2")),
+            REGION => Some(OsString::from("phx")),
+            TOKEN => Some(token.clone().into()),
+            KEY => Some(key.clone().into()),
+            _ => None,
+        });
+        let sources = environment.sources().unwrap();
+        let now = UNIX_EPOCH + Duration::from_secs(vectors["now"].as_u64().unwrap());
+        let check = |patience| check_settled(&sources, &Policy::default(), now, patience);
+
+        let began = Instant::now();
+        assert_eq!(check(Duration::from_millis(20)).unwrap_err().code(), "key_mismatch");
+        assert!(began.elapsed() >= Duration::from_millis(60));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(50));
+                fs::write(&key, vectors["keys"]["session.pkcs1.pem"].as_str().unwrap()).unwrap();
+            });
+            assert!(check(Duration::from_secs(1)).is_ok());
+        });
     }
 }

@@ -99,23 +99,6 @@ fn half_a_file_leaves_the_old_pair_in_use() {
 }
 
 #[test]
-fn a_rotation_that_ends_while_we_read_is_waited_for() {
-    let (rotating, principal) = started();
-    let next = second(NOW + 1300);
-    rotating.write_token(&next);
-    let writer = thread::spawn({
-        let (file, pem) = (rotating.key_file(), next.pem.clone());
-        move || {
-            thread::sleep(Duration::from_millis(4));
-            fs::write(file, pem).unwrap();
-        }
-    });
-    // Expired, so there is nothing to fall back on.
-    assert_eq!(current(&principal, NOW + 1300), "second");
-    writer.join().unwrap();
-}
-
-#[test]
 fn without_files_the_old_pair_serves_until_it_expires() {
     let (rotating, principal) = started();
     rotating.remove();

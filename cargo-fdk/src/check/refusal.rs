@@ -1,0 +1,134 @@
+//! Start-up: what must not start, and says why (cases 6, 9 to 12, 15, 16, 18, 22).
+
+use super::case::{Case, Stop, Verdict, ensure};
+use super::function::{Launch, Subject, make_folder, permit};
+use super::startup::path_of_length;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub(super) const CASES: &[Case] = &[
+    Case::recommended(6, "listener-108", |subject| Box::pin(too_long(subject))),
+    Case::required(9, "listener-missing", |subject| Box::pin(listener_missing(subject))),
+    Case::required(10, "listener-empty", |subject| Box::pin(listener(subject, ""))),
+    Case::required(11, "listener-tcp", |subject| Box::pin(listener_tcp(subject))),
+    Case::required(12, "listener-relative", |subject| Box::pin(listener(subject, "unix:lsnr.sock"))),
+    Case::required(15, "format-json", |subject| Box::pin(format(subject, "json"))),
+    Case::required(16, "format-http", |subject| Box::pin(format(subject, "HTTP"))),
+    Case::required(18, "dir-unwritable", |subject| Box::pin(unwritable(subject))),
+    Case::recommended(22, "init-failure", |subject| Box::pin(init_failure(subject))).with_probe(),
+];
+
+/// Starts what must refuse: it ends with a failure and a message, and leaves no file. Returns the message.
+async fn refused(launch: Launch) -> Verdict {
+    // A relative socket lands in the current directory.
+    let before = sockets_here();
+    let mut function = launch.spawn()?;
+    let status = function.ended(Duration::from_secs(10)).await;
+    let stray: Vec<PathBuf> = sockets_here().difference(&before).cloned().collect();
+    for path in &stray {
+        let _ = std::fs::remove_file(path);
+    }
+    let status = status.map_err(|why| format!("expected a refusal to start, but {why}"))?;
+    let message = function.stderr.text();
+    ensure!(!status.success(), "expected an exit code that is not 0, got {status}");
+    ensure!(!message.trim().is_empty(), "{status}, but nothing on stderr says why");
+    let mut files = function.files();
+    files.extend(stray.iter().map(|path| path.display().to_string()));
+    ensure!(files.is_empty(), "expected no files, got {}", files.join(", "));
+    Ok(message)
+}
+
+fn sockets_here() -> BTreeSet<PathBuf> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let here = std::fs::read_dir(".").into_iter().flatten().flatten();
+    let kinds = here.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket() || kind.is_symlink()));
+    kinds.map(|entry| entry.path()).collect()
+}
+
+fn last_line(message: &str) -> String {
+    message.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().chars().take(100).collect()
+}
+
+async fn too_long(subject: &Subject) -> Verdict {
+    let launch = subject.launch()?;
+    let socket = path_of_length(&launch.io(), 108)?;
+    let message = refused(launch.at(&socket)).await?;
+    ensure!(message.contains("FN_LISTENER"), "expected FN_LISTENER to be named, got {:?}", last_line(&message));
+    Ok(last_line(&message))
+}
+
+async fn listener_missing(subject: &Subject) -> Verdict {
+    Ok(last_line(&refused(subject.launch()?.without("FN_LISTENER")).await?))
+}
+
+async fn listener(subject: &Subject, value: &str) -> Verdict {
+    Ok(last_line(&refused(subject.launch()?.env("FN_LISTENER", value)).await?))
+}
+
+async fn listener_tcp(subject: &Subject) -> Verdict {
+    let launch = subject.launch()?;
+    // A place that it could use, should it take this for a path.
+    let value = format!("tcp:{}", launch.io().join("lsnr.sock").display());
+    Ok(last_line(&refused(launch.env("FN_LISTENER", value)).await?))
+}
+
+async fn format(subject: &Subject, value: &str) -> Verdict {
+    Ok(last_line(&refused(subject.launch()?.env("FN_FORMAT", value)).await?))
+}
+
+async fn unwritable(subject: &Subject) -> Verdict {
+    let launch = subject.launch()?;
+    // Nothing but the kernel's own file system is closed to root.
+    let folder = if rustix::process::getuid().is_root() {
+        PathBuf::from("/proc")
+    } else {
+        let folder = launch.io().join("closed");
+        make_folder(&folder)?;
+        permit(&folder, 0o555)?;
+        folder
+    };
+    let message = refused(launch.at(&folder.join("lsnr.sock"))).await?;
+    let path = folder.display().to_string();
+    ensure!(message.contains(&path), "expected {path} in the message, got {:?}", last_line(&message));
+    let lower = message.to_lowercase();
+    let reasons =
+        ["errno", "os error", "denied", "not permitted", "no such file", "read-only", "eacces", "enoent", "eperm"];
+    ensure!(
+        reasons.iter().any(|reason| lower.contains(reason)),
+        "expected the system's reason in the message, got {:?}",
+        last_line(&message)
+    );
+    Ok(format!("in {path}: {}", last_line(&message)))
+}
+
+/// The loader fails while a call waits for it.
+async fn init_failure(subject: &Subject) -> Verdict {
+    const LIMIT: Duration = Duration::from_millis(50);
+    let mut best = Duration::MAX;
+    // Time and again: the machine's own load is not the function's.
+    for _ in 0..5 {
+        let launch = subject.launch()?.env("PROBE_INIT_SLEEP_MS", "300").env("PROBE_INIT_FAIL", "no weights");
+        let mut function = launch.serve().await?;
+        let reply = function.call(&subject.request()).await.map_err(|why| format!("the waiting call: {why}"))?;
+        let answered = Instant::now();
+        ensure!(reply.status == 502, "expected 502 for the waiting call, got {}", reply.status);
+        let status = function.ended(Duration::from_secs(5)).await?;
+        best = best.min(answered.elapsed());
+        ensure!(!status.success(), "expected an exit code that is not 0, got {status}");
+        let message = function.stderr.text();
+        ensure!(message.contains("no weights"), "expected the reason on stderr, got {:?}", last_line(&message));
+        if best <= LIMIT {
+            break;
+        }
+    }
+    ensure!(best <= LIMIT, "expected its end within 50 ms of the 502, the best of 5 took {} ms", best.as_millis());
+    let launch = subject.launch()?.env("PROBE_INIT_FAIL", "no weights");
+    // With nobody waiting it ends at once; it may, or may not, have published its socket first.
+    let mut function = launch.spawn()?;
+    let status = function.ended(Duration::from_secs(5)).await.map_err(|why| format!("with no call: {why}"))?;
+    if status.success() {
+        return Err(Stop::Fail(format!("with no call: expected an exit code that is not 0, got {status}")));
+    }
+    Ok(format!("ended {} ms after the 502", best.as_millis()))
+}
