@@ -1,6 +1,6 @@
 //! The command line: what can be asked, and the exit code of the answer (0 done, 1 failed, 2 asked wrongly).
 
-use crate::{Error, Result, assets, demo, invoke};
+use crate::{Error, Result, assets, check, demo, invoke};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -25,6 +25,8 @@ enum Command {
     Demo(demo::Options),
     /// Build a function folder and call it once: the reply's body goes to stdout, everything else to stderr
     Invoke(invoke::Options),
+    /// Judge any Fn function, in any language, by the container contract: 88 cases
+    Check(check::Options),
     /// Models: fetch what models.toml lists, verified
     Assets(AssetsArgs),
 }
@@ -83,6 +85,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Demo(options) => until_interrupted(demo::run(options)),
         Command::Invoke(options) => until_interrupted(invoke::run(options)),
+        Command::Check(options) => until_interrupted(check::run(options)),
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod assets;
+mod check;
 pub mod cli;
 pub mod compile;
 mod demo;

@@ -1,8 +1,10 @@
 //! The context as handlers take it: the runtime's, and what the other rooms add.
 
+use crate::{AllowCaller, Caller, Result};
 use fdk_runtime::FromContext;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 /// The first argument of a handler: the call, and the state loaded at start.
 ///
@@ -20,7 +22,7 @@ impl<S> Context<S> {
     pub async fn infer<T, E>(
         &self,
         work: impl FnOnce(&S, &fdk_inference::Interrupt<'_>) -> std::result::Result<T, E>,
-    ) -> crate::Result<crate::Json<T>>
+    ) -> Result<crate::Json<T>>
     where
         E: Into<crate::Error>,
     {
@@ -28,6 +30,25 @@ impl<S> Context<S> {
         let stop = || cancellation.is_cancelled();
         let interrupt = fdk_inference::Interrupt::when(&stop);
         work(self.state(), &interrupt).map(crate::Json).map_err(|error| crate::fault::told(error.into()))
+    }
+}
+
+impl<S> Context<S> {
+    /// Who this function is: its resource principal, verified at start. `None` where the platform gave none.
+    ///
+    /// `current()` of it has the claims as of now; it reloads them when that is due.
+    pub fn principal(&self) -> Option<&'static Arc<fdk_principal::Principal>> {
+        crate::principal::verified()
+    }
+
+    /// Who invoked the function. `None` off OCI.
+    pub fn caller(&self) -> Option<Caller> {
+        Caller::of(self)
+    }
+
+    /// The caller, where it is one of those allowed; else an error that a gateway caller sees as 403.
+    pub fn allow(&self, allowed: AllowCaller<'_>) -> Result<Caller> {
+        allowed.check(self)
     }
 }
 

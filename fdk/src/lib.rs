@@ -44,6 +44,7 @@
 //! platform's contract, `fdk-principal` verifies who the function is, `fdk-inference` runs models on candle. What a
 //! caller sees of each outcome, and what each header means, is told in [`fdk_runtime`].
 
+mod caller;
 mod context;
 #[cfg(feature = "inference")]
 mod fault;
@@ -52,7 +53,9 @@ mod init;
 mod principal;
 pub mod testing;
 
+pub use caller::{AllowCaller, Caller};
 pub use context::Context;
+pub use fdk_principal::{Identity, Principal};
 pub use fdk_runtime::{
     Call, Cancellation, Config, Deadline, Error, FromBody, Handler, HttpRequest, IntoReply, Json, Reply,
     Result, TraceContext,

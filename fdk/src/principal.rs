@@ -1,9 +1,18 @@
 //! The resource principal, verified before the socket is published.
 
-use fdk_principal::{Environment, Outcome, Policy};
+use fdk_principal::{Environment, Outcome, Policy, Principal};
 use fdk_runtime::{Exit, Init, Refusal};
 use std::ffi::OsString;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
+
+/// Who this process is. One process is one function, whose environment is fixed for its life.
+static VERIFIED: OnceLock<Arc<Principal>> = OnceLock::new();
+
+/// The principal that [`check`] verified.
+pub(crate) fn verified() -> Option<&'static Arc<Principal>> {
+    VERIFIED.get()
+}
 
 /// Refuses to start with a principal that is present and bad, or required and absent; reports what it found.
 pub(crate) fn check(init: &Init) -> Result<(), Refusal> {

@@ -81,3 +81,9 @@ macro_rules! ensure {
     };
 }
 pub(super) use ensure;
+
+/// Fails the case unless both are the same.
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Verdict<()> {
+    ensure!(found == expected, "{what}: expected {expected:?}, got {found:?}");
+    Ok(())
+}

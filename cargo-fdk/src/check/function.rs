@@ -246,6 +246,14 @@ impl Function {
         self.connect().await?.call(request).await
     }
 
+    /// The status of a call that any function can answer: what other calls are compared with.
+    pub(super) async fn usual_status(&self, subject: &Subject) -> Result<u16, String> {
+        self.call(&subject.request())
+            .await
+            .map(|reply| reply.status)
+            .map_err(|why| format!("a usual call: {why}"))
+    }
+
     /// The same process runs and answers a usual call, with this status.
     pub(super) async fn still_serves(&mut self, subject: &Subject, status: u16) -> Result<(), String> {
         let after = self.call(&subject.request()).await.map_err(|why| format!("the next call: {why}"))?;

@@ -42,19 +42,33 @@ async fn refused(launch: Launch) -> Verdict {
 fn sockets_here() -> BTreeSet<PathBuf> {
     use std::os::unix::fs::FileTypeExt as _;
     let here = std::fs::read_dir(".").into_iter().flatten().flatten();
-    let kinds = here.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket() || kind.is_symlink()));
+    let kinds =
+        here.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket() || kind.is_symlink()));
     kinds.map(|entry| entry.path()).collect()
 }
 
+/// What a refusal says: its last line, or the message in it where the log is JSON.
 fn last_line(message: &str) -> String {
-    message.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().chars().take(100).collect()
+    let line = message.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let told = serde_json::from_str(line).ok().and_then(|line| message_in(&line));
+    told.as_deref().unwrap_or(line).chars().take(100).collect()
+}
+
+fn message_in(log: &serde_json::Value) -> Option<String> {
+    let fields = log.as_object()?;
+    let message = ["message", "msg"].iter().find_map(|key| fields.get(*key)?.as_str());
+    message.map(str::to_owned).or_else(|| fields.values().find_map(message_in))
 }
 
 async fn too_long(subject: &Subject) -> Verdict {
     let launch = subject.launch()?;
     let socket = path_of_length(&launch.io(), 108)?;
     let message = refused(launch.at(&socket)).await?;
-    ensure!(message.contains("FN_LISTENER"), "expected FN_LISTENER to be named, got {:?}", last_line(&message));
+    ensure!(
+        message.contains("FN_LISTENER"),
+        "expected FN_LISTENER to be named, got {:?}",
+        last_line(&message)
+    );
     Ok(last_line(&message))
 }
 
@@ -92,8 +106,17 @@ async fn unwritable(subject: &Subject) -> Verdict {
     let path = folder.display().to_string();
     ensure!(message.contains(&path), "expected {path} in the message, got {:?}", last_line(&message));
     let lower = message.to_lowercase();
-    let reasons =
-        ["errno", "os error", "denied", "not permitted", "no such file", "read-only", "eacces", "enoent", "eperm"];
+    let reasons = [
+        "errno",
+        "os error",
+        "denied",
+        "not permitted",
+        "no such file",
+        "read-only",
+        "eacces",
+        "enoent",
+        "eperm",
+    ];
     ensure!(
         reasons.iter().any(|reason| lower.contains(reason)),
         "expected the system's reason in the message, got {:?}",
@@ -110,23 +133,33 @@ async fn init_failure(subject: &Subject) -> Verdict {
     for _ in 0..5 {
         let launch = subject.launch()?.env("PROBE_INIT_SLEEP_MS", "300").env("PROBE_INIT_FAIL", "no weights");
         let mut function = launch.serve().await?;
-        let reply = function.call(&subject.request()).await.map_err(|why| format!("the waiting call: {why}"))?;
+        let reply =
+            function.call(&subject.request()).await.map_err(|why| format!("the waiting call: {why}"))?;
         let answered = Instant::now();
         ensure!(reply.status == 502, "expected 502 for the waiting call, got {}", reply.status);
         let status = function.ended(Duration::from_secs(5)).await?;
         best = best.min(answered.elapsed());
         ensure!(!status.success(), "expected an exit code that is not 0, got {status}");
         let message = function.stderr.text();
-        ensure!(message.contains("no weights"), "expected the reason on stderr, got {:?}", last_line(&message));
+        ensure!(
+            message.contains("no weights"),
+            "expected the reason on stderr, got {:?}",
+            last_line(&message)
+        );
         if best <= LIMIT {
             break;
         }
     }
-    ensure!(best <= LIMIT, "expected its end within 50 ms of the 502, the best of 5 took {} ms", best.as_millis());
+    ensure!(
+        best <= LIMIT,
+        "expected its end within 50 ms of the 502, the best of 5 took {} ms",
+        best.as_millis()
+    );
     let launch = subject.launch()?.env("PROBE_INIT_FAIL", "no weights");
     // With nobody waiting it ends at once; it may, or may not, have published its socket first.
     let mut function = launch.spawn()?;
-    let status = function.ended(Duration::from_secs(5)).await.map_err(|why| format!("with no call: {why}"))?;
+    let status =
+        function.ended(Duration::from_secs(5)).await.map_err(|why| format!("with no call: {why}"))?;
     if status.success() {
         return Err(Stop::Fail(format!("with no call: expected an exit code that is not 0, got {status}")));
     }

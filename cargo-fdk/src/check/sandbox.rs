@@ -1,6 +1,6 @@
 //! The sandbox that a platform runs functions in (cases 19 and 76), as far as this machine can build it.
 
-use super::case::{Case, Stop, Verdict}
+use super::case::{Case, Stop, Verdict};
 use super::function::Subject;
 use super::process;
 use rustix::process::{Pid, Signal, kill_process};
@@ -34,7 +34,14 @@ async fn confined(subject: &Subject) -> Verdict {
     if root && works("setpriv", &["--no-new-privs", "true"]).await {
         // The limit counts all that the user runs on this machine.
         let tasks = format!("--nproc={}", process::tasks_of_user(USER) + 50);
-        wrap(&["--memlock=65536", &tasks, "setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]);
+        wrap(&[
+            "--memlock=65536",
+            &tasks,
+            "setpriv",
+            "--no-new-privs",
+            "--bounding-set=-all",
+            "--inh-caps=-all",
+        ]);
         if runnable_by_user(subject).await {
             wrap(&["--reuid=1000", "--regid=1000", "--clear-groups"]);
             done.extend(["uid 1000", "50 pids"]);
@@ -54,7 +61,12 @@ async fn confined(subject: &Subject) -> Verdict {
 
 async fn works(program: &str, arguments: &[&str]) -> bool {
     let mut command = tokio::process::Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     command.status().await.is_ok_and(|status| status.success())
 }
 
@@ -90,7 +102,9 @@ async fn first_process(subject: &Subject) -> Verdict {
     } else if works("unshare", &[&as_user, &["true"][..]].concat()).await {
         &as_user
     } else {
-        return Err(Stop::Skip("needs a PID namespace: unshare (util-linux), and the right to use it".into()));
+        return Err(Stop::Skip(
+            "needs a PID namespace: unshare (util-linux), and the right to use it".into(),
+        ));
     };
     let mut function = subject.launch()?.under(&[&["unshare"], spaces].concat()).serve().await?;
     let status = function.call(&subject.request()).await?.status;

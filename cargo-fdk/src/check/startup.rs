@@ -61,7 +61,10 @@ async fn ready_on_create(subject: &Subject) -> Verdict {
             "start {starts}: as the name appeared its mode was {mode:o}, another user cannot connect"
         );
     }
-    Ok(format!("{starts} starts of {wanted}, {}", if subject.quick { "fewer under --quick" } else { "in a row" }))
+    Ok(format!(
+        "{starts} starts of {wanted}, {}",
+        if subject.quick { "fewer under --quick" } else { "in a row" }
+    ))
 }
 
 async fn single_event(subject: &Subject) -> Verdict {
@@ -153,7 +156,10 @@ async fn latency(subject: &Subject) -> Verdict {
         starts += 1;
     }
     let best_ms = best.as_secs_f64() * 1e3;
-    ensure!(best <= LIMIT, "expected the socket within 50 ms, the best of {starts} starts took {best_ms:.1} ms");
+    ensure!(
+        best <= LIMIT,
+        "expected the socket within 50 ms, the best of {starts} starts took {best_ms:.1} ms"
+    );
     Ok(format!("{best_ms:.1} ms, the best of {starts}"))
 }
 

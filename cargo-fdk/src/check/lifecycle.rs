@@ -1,0 +1,98 @@
+//! Signals, freezing and the deadline (cases 74, 75, 77, 78).
+
+use super::case::{Case, Verdict, ensure, same};
+use super::function::Subject;
+use super::output::shown;
+use super::wire;
+use rustix::process::Signal;
+use serde_json::json;
+use std::time::{Duration, Instant, SystemTime};
+
+pub(super) const CASES: &[Case] = &[
+    Case::recommended(74, "sigterm-idle", |subject| Box::pin(stop_idle(subject))),
+    Case::recommended(75, "sigterm-inflight", |subject| Box::pin(stop_busy(subject))).with_probe(),
+    Case::required(77, "freeze", |subject| Box::pin(freeze(subject))).waiting(),
+    Case::recommended(78, "deadline-504", |subject| Box::pin(deadline(subject))).with_probe(),
+];
+
+async fn stop_idle(subject: &Subject) -> Verdict {
+    let mut function = subject.launch()?.serve().await?;
+    function.usual_status(subject).await?;
+    let began = Instant::now();
+    function.signal(Signal::TERM);
+    let status =
+        function.ended(Duration::from_secs(5)).await.map_err(|why| format!("after SIGTERM {why}"))?;
+    let took = began.elapsed();
+    ensure!(status.code() == Some(0), "expected exit code 0 after SIGTERM, got {status}");
+    ensure!(
+        took <= Duration::from_secs(1),
+        "expected the end within 1 s of SIGTERM, got {} ms",
+        took.as_millis()
+    );
+    let left = function.files();
+    ensure!(left.is_empty(), "expected the socket's files to be removed, got {}", left.join(", "));
+    Ok(format!("{} ms", took.as_millis()))
+}
+
+async fn stop_busy(subject: &Subject) -> Verdict {
+    let mut function = subject.launch()?.serve().await?;
+    let mut connection = function.connect().await?;
+    connection.send(&subject.ask(json!({"sleep_ms": 1000})).bytes()).await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    function.signal(Signal::TERM);
+    let reply = connection.response().await.map_err(|why| format!("the call in flight: {why}"))?;
+    same("the status of the call in flight", reply.status, 200)?;
+    let status = function.ended(Duration::from_secs(5)).await?;
+    ensure!(status.code() == Some(0), "expected exit code 0 after the call, got {status}");
+    Ok(String::new())
+}
+
+/// Docker's pause, seen from inside: nothing runs, and the clock has jumped.
+async fn freeze(subject: &Subject) -> Verdict {
+    let mut function = subject.launch()?.serve().await?;
+    let mut kept = function.connect().await?;
+    let usual = kept.call(&subject.request()).await?.status;
+    function.stderr.settled().await;
+    let mark = (function.stdout.mark(), function.stderr.mark());
+    function.signal(Signal::STOP);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    function.signal(Signal::CONT);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let said = [function.stdout.since(mark.0), function.stderr.since(mark.1)].concat();
+    ensure!(said.is_empty(), "expected silence after 10 s frozen, got {}", shown(&said));
+    let reply = kept.call(&subject.request()).await.map_err(|why| format!("after 10 s frozen: {why}"))?;
+    same("the status after 10 s frozen", reply.status, usual)?;
+    // The agent may write before it has thawed the container.
+    function.signal(Signal::STOP);
+    let mut early = function.connect().await?;
+    early.send(&subject.request().bytes()).await?;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    function.signal(Signal::CONT);
+    let reply = early.response().await.map_err(|why| format!("sent while frozen: {why}"))?;
+    same("the status of a call sent while frozen", reply.status, usual)?;
+    function.still_serves(subject, usual).await?;
+    Ok("10 s".into())
+}
+
+/// The function answers before the platform's own timer ends its life.
+async fn deadline(subject: &Subject) -> Verdict {
+    let mut function = subject.launch()?.serve().await?;
+    // The deadline has whole seconds, the platform's timer has not: start where the two are half a second apart.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let until_half = (1500 - u64::from(now.subsec_millis())) % 1000;
+    tokio::time::sleep(Duration::from_millis(until_half)).await;
+    let timeout = Duration::from_secs(2);
+    let began = Instant::now();
+    let ask = subject.ask(json!({"sleep_ms": 10_000})).with("Fn-Deadline", wire::deadline(timeout));
+    let reply = function.call(&ask).await?;
+    let took = began.elapsed();
+    same("status", reply.status, 504)?;
+    ensure!(
+        took < timeout,
+        "expected 504 before the platform's own timer, {} s; it came after {} ms",
+        timeout.as_secs(),
+        took.as_millis()
+    );
+    function.still_serves(subject, 200).await?;
+    Ok(format!("after {} ms, the platform's timer being at {} ms", took.as_millis(), timeout.as_millis()))
+}

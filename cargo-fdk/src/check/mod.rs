@@ -1,0 +1,83 @@
+//! `cargo fdk check`: judges any Fn function, in any language, by the container contract.
+//!
+//! It starts the function as the agent would, talks to it over its socket byte by byte, and knows nothing of how it was
+//! made. A case is required (M) where the agent or the documented contract demands it, else recommended (R).
+
+mod case;
+mod connection;
+mod function;
+mod gateway;
+mod lifecycle;
+mod output;
+mod process;
+mod refusal;
+mod request;
+mod response;
+mod runner;
+mod sandbox;
+mod startup;
+mod table;
+mod telemetry;
+mod watch;
+mod wire;
+
+use crate::{Error, Result};
+use clap::Args;
+use function::Subject;
+use indicatif::ProgressBar;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use table::Table;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The function speaks the request format of examples/probe: judge what it does when asked to, too
+    #[arg(long)]
+    probe: bool,
+    /// Print an object: cases, each with its number, name, level, result and detail, and a summary
+    #[arg(long)]
+    json: bool,
+    /// Only these cases
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=i64::from(runner::LAST)))]
+    only: Vec<u8>,
+    /// Wait less in the cases that wait, and repeat less in those that repeat
+    #[arg(long)]
+    quick: bool,
+    /// What starts the function, run in the current directory
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+pub(crate) async fn run(options: Options) -> Result<ExitCode> {
+    let program = options.command.first().map(Path::new).unwrap_or(Path::new(""));
+    if sandbox::which(program).is_none() {
+        return Err(Error::usage(format!("{} is no program that can be run", program.display())));
+    }
+    let mut cases = runner::cases();
+    if !options.only.is_empty() {
+        cases.retain(|case| options.only.contains(&case.number));
+    }
+    let subject = Subject { command: options.command, probe: options.probe, quick: options.quick };
+    let progress = ProgressBar::new_spinner();
+    let judged = runner::run(&subject, cases, |case| {
+        progress.set_message(format!("{} {}", case.number, case.name));
+        progress.tick();
+    });
+    // Whoever ends this ends what it started: dropping the work kills the processes and removes the directories.
+    let stopped = |error| Error::failed(format!("cannot watch for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(stopped)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(stopped)?;
+    let rows = tokio::select! {
+        rows = judged => rows,
+        _ = terminate.recv() => return Ok(ExitCode::from(143)),
+        _ = hang_up.recv() => return Ok(ExitCode::from(129)),
+    };
+    progress.finish_and_clear();
+    let table = Table { rows };
+    let text = if options.json { format!("{:#}\n", table.to_json()) } else { table.to_string() };
+    let _ = anstream::stdout().write_all(text.as_bytes());
+    Ok(if table.required_failed() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
