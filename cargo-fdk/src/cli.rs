@@ -1,6 +1,6 @@
 //! The command line: what can be asked, and the exit code of the answer (0 done, 1 failed, 2 asked wrongly).
 
-use crate::{Error, Result, assets, check, demo, invoke};
+use crate::{Error, Result, assets, check, demo, invoke, principal, sign};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -27,6 +27,10 @@ enum Command {
     Invoke(invoke::Options),
     /// Judge any Fn function, in any language, by the container contract: 88 cases
     Check(check::Options),
+    /// The resource principal that the environment describes
+    Principal(principal::Options),
+    /// Sign a request as OCI services check it, and print the headers to send
+    Sign(sign::Options),
     /// Models: fetch what models.toml lists, verified
     Assets(AssetsArgs),
 }
@@ -83,6 +87,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Assets(AssetsArgs { command: AssetsCommand::Fetch(options) }) => {
             fetch(&options).map(|()| ExitCode::SUCCESS)
         }
+        Command::Principal(options) => Ok(principal::run(&options)),
+        Command::Sign(options) => sign::run(&options),
         Command::Demo(options) => until_interrupted(demo::run(options)),
         Command::Invoke(options) => until_interrupted(invoke::run(options)),
         Command::Check(options) => until_interrupted(check::run(options)),

@@ -1,7 +1,7 @@
 //! `cargo fdk`: the platform on a laptop. It builds functions, fetches their models, and runs them as the Fn agent does.
 //!
-//! Nothing here knows the FDK's own crates except the assets manifest: the agent speaks the contract from the other
-//! side, by itself, so that what it accepts says something.
+//! It knows the assets manifest and the principal's rules, and nothing of the runtime: the agent speaks the contract from
+//! the other side, by itself, so that what it accepts says something.
 
 pub mod agent;
 pub mod assets;
@@ -13,7 +13,9 @@ mod error;
 pub mod function;
 mod invoke;
 pub mod logs;
+mod principal;
 mod report;
+mod sign;
 mod socket;
 pub mod usage;
 

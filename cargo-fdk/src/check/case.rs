@@ -1,6 +1,6 @@
 //! What a case is, and what can come of it.
 
-use super::function::Subject;
+use super::launch::Subject;
 use std::pin::Pin;
 
 /// How much a case weighs.
@@ -83,6 +83,7 @@ macro_rules! ensure {
 pub(super) use ensure;
 
 /// Fails the case unless both are the same.
+#[expect(clippy::needless_pass_by_value, reason = "what is compared is made for the comparison")]
 pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Verdict<()> {
     ensure!(found == expected, "{what}: expected {expected:?}, got {found:?}");
     Ok(())

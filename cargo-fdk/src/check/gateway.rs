@@ -1,7 +1,7 @@
 //! Calls behind a trigger or an API gateway, `Fn-Intent: httprequest` (cases 65 to 73).
 
 use super::case::{Case, Verdict, ensure, same};
-use super::function::Subject;
+use super::launch::Subject;
 use super::wire::{Request, Response};
 use serde_json::{Value, json};
 
@@ -28,13 +28,13 @@ fn triggered(request: Request) -> Request {
 /// Asks the probe behind a trigger.
 async fn ask(subject: &Subject, knobs: Value) -> Verdict<Response> {
     let function = subject.launch()?.serve().await?;
-    Ok(function.call(&triggered(subject.ask(knobs))).await?)
+    Ok(function.call(&triggered(Request::ask(knobs))).await?)
 }
 
 async fn decap(subject: &Subject) -> Verdict {
     let function = subject.launch()?.serve().await?;
     let show = |what: &str| {
-        let request = triggered(subject.ask(json!({"show": what})));
+        let request = triggered(Request::ask(json!({"show": what})));
         request.with("Fn-Http-H-Foo", "a").with("Fn-Http-H-Foo", "b").with("Fn-Http-H-User-Agent", "curl")
     };
     let headers = function.call(&show("headers")).await?.json()?;
@@ -84,7 +84,7 @@ async fn single_prefix(subject: &Subject) -> Verdict {
 async fn drops_direct_headers(subject: &Subject) -> Verdict {
     let function = subject.launch()?.serve().await?;
     let reply =
-        function.call(&triggered(subject.ask(json!({"echo_headers": ["Yo"]}))).with("Yo", "dawg")).await?;
+        function.call(&triggered(Request::ask(json!({"echo_headers": ["Yo"]}))).with("Yo", "dawg")).await?;
     same("Yo", (reply.header("yo"), reply.header("fn-http-h-yo")), (None, None))?;
     Ok(String::new())
 }
@@ -109,7 +109,7 @@ async fn status_range(subject: &Subject) -> Verdict {
 async fn error(subject: &Subject) -> Verdict {
     let mut function = subject.launch()?.serve().await?;
     for knobs in [json!({"error": "boom"}), json!({"panic": "boom"})] {
-        let reply = function.call(&triggered(subject.ask(knobs.clone()))).await?;
+        let reply = function.call(&triggered(Request::ask(knobs.clone()))).await?;
         same(&format!("the wire's status for {knobs}"), reply.status, 502)?;
     }
     function.still_serves(subject, 200).await?;
@@ -119,7 +119,7 @@ async fn error(subject: &Subject) -> Verdict {
 async fn direct(subject: &Subject) -> Verdict {
     let function = subject.launch()?.serve().await?;
     let request = if subject.probe {
-        subject.ask(json!({"headers": {"My-Header": ["v"]}, "echo_headers": ["Yo"]})).with("Yo", "dawg")
+        Request::ask(json!({"headers": {"My-Header": ["v"]}, "echo_headers": ["Yo"]})).with("Yo", "dawg")
     } else {
         subject.request()
     };

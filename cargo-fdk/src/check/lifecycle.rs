@@ -1,9 +1,9 @@
 //! Signals, freezing and the deadline (cases 74, 75, 77, 78).
 
 use super::case::{Case, Verdict, ensure, same};
-use super::function::Subject;
+use super::launch::Subject;
 use super::output::shown;
-use super::wire;
+use super::wire::{self, Request};
 use rustix::process::Signal;
 use serde_json::json;
 use std::time::{Duration, Instant, SystemTime};
@@ -37,7 +37,7 @@ async fn stop_idle(subject: &Subject) -> Verdict {
 async fn stop_busy(subject: &Subject) -> Verdict {
     let mut function = subject.launch()?.serve().await?;
     let mut connection = function.connect().await?;
-    connection.send(&subject.ask(json!({"sleep_ms": 1000})).bytes()).await?;
+    connection.send(&Request::ask(json!({"sleep_ms": 1000})).bytes()).await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
     function.signal(Signal::TERM);
     let reply = connection.response().await.map_err(|why| format!("the call in flight: {why}"))?;
@@ -83,7 +83,7 @@ async fn deadline(subject: &Subject) -> Verdict {
     tokio::time::sleep(Duration::from_millis(until_half)).await;
     let timeout = Duration::from_secs(2);
     let began = Instant::now();
-    let ask = subject.ask(json!({"sleep_ms": 10_000})).with("Fn-Deadline", wire::deadline(timeout));
+    let ask = Request::ask(json!({"sleep_ms": 10_000})).with("Fn-Deadline", wire::deadline(timeout));
     let reply = function.call(&ask).await?;
     let took = began.elapsed();
     same("status", reply.status, 504)?;

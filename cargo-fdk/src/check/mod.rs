@@ -7,6 +7,7 @@ mod case;
 mod connection;
 mod function;
 mod gateway;
+mod launch;
 mod lifecycle;
 mod output;
 mod process;
@@ -23,8 +24,8 @@ mod wire;
 
 use crate::{Error, Result};
 use clap::Args;
-use function::Subject;
 use indicatif::ProgressBar;
+use launch::Subject;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
@@ -52,7 +53,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
-    let program = options.command.first().map(Path::new).unwrap_or(Path::new(""));
+    let program = options.command.first().map_or(Path::new(""), Path::new);
     if sandbox::which(program).is_none() {
         return Err(Error::usage(format!("{} is no program that can be run", program.display())));
     }

@@ -1,7 +1,7 @@
 //! Start-up: what must not start, and says why (cases 6, 9 to 12, 15, 16, 18, 22).
 
 use super::case::{Case, Stop, Verdict, ensure};
-use super::function::{Launch, Subject, make_folder, permit};
+use super::launch::{Launch, Subject, make_folder, permit};
 use super::startup::path_of_length;
 use std::collections::BTreeSet;
 use std::path::PathBuf;

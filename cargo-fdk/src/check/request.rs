@@ -1,7 +1,8 @@
 //! Requests: bodies, headers, deadlines, content types, paths (cases 23 to 42, 51).
 
 use super::case::{Case, Stop, Verdict, ensure, same};
-use super::function::{Function, Subject};
+use super::function::Function;
+use super::launch::Subject;
 use super::process;
 use super::wire::{Request, Response};
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ async fn sized_body(subject: &Subject) -> Verdict {
     let reply = echoed(subject, Request::sized).await?;
     if subject.probe {
         let function = subject.launch()?.serve().await?;
-        let ask = subject.ask(json!({"echo_headers": ["Yo"]})).sized().with("Yo", "dawg");
+        let ask = Request::ask(json!({"echo_headers": ["Yo"]})).sized().with("Yo", "dawg");
         same("the header Yo", function.call(&ask).await?.header("yo"), Some("dawg"))?;
     }
     let mut told = Vec::new();
@@ -158,14 +159,14 @@ async fn utf8(subject: &Subject) -> Verdict {
 
 async fn header_multi(subject: &Subject) -> Verdict {
     let function = subject.launch()?.serve().await?;
-    let ask = subject.ask(json!({"echo_headers": ["Foo"]})).with("Foo", "a").with("Foo", "b");
+    let ask = Request::ask(json!({"echo_headers": ["Foo"]})).with("Foo", "a").with("Foo", "b");
     same("the values of Foo", function.call(&ask).await?.all("foo"), vec!["a", "b"])?;
     Ok(String::new())
 }
 
 async fn header_case(subject: &Subject) -> Verdict {
     let function = subject.launch()?.serve().await?;
-    let ask = subject.ask(json!({"echo_headers": ["x-foo"]})).with("X-FOO", "v");
+    let ask = Request::ask(json!({"echo_headers": ["x-foo"]})).with("X-FOO", "v");
     same("X-FOO read as x-foo", function.call(&ask).await?.header("x-foo"), Some("v"))?;
     Ok(String::new())
 }
@@ -188,7 +189,7 @@ async fn as_usual(subject: &Subject, change: impl Fn(Request) -> Request) -> Ver
 async fn deadline(subject: &Subject, spelling: &str) -> Verdict {
     let function = as_usual(subject, |request| request.with("Fn-Deadline", spelling)).await?;
     if subject.probe {
-        let ask = subject.ask(json!({"show": "context"})).with("Fn-Deadline", spelling);
+        let ask = Request::ask(json!({"show": "context"})).with("Fn-Deadline", spelling);
         let context = function.call(&ask).await?.json()?;
         same("the deadline in seconds", &context["deadline"], &json!(DEADLINE_SECONDS))?;
         return Ok(String::new());
@@ -206,7 +207,7 @@ async fn call_id_missing(subject: &Subject) -> Verdict {
     let function = as_usual(subject, |request| request.without("Fn-Call-Id")).await?;
     if subject.probe {
         let context =
-            function.call(&subject.ask(json!({"show": "context"})).without("Fn-Call-Id")).await?.json()?;
+            function.call(&Request::ask(json!({"show": "context"})).without("Fn-Call-Id")).await?.json()?;
         ensure!(
             context["call_id"] == "" || context["call_id"].is_null(),
             "expected an empty id, got {}",
@@ -224,7 +225,7 @@ async fn typed(subject: &Subject, content_type: Option<&str>) -> Verdict {
     })
     .await?;
     if subject.probe {
-        let ask = subject.ask(json!({"show": "context"}));
+        let ask = Request::ask(json!({"show": "context"}));
         let ask = match content_type {
             Some(content_type) => ask.with("Content-Type", content_type),
             None => ask.without("Content-Type"),
@@ -262,13 +263,13 @@ pub(super) async fn calls(subject: &Subject, function: &Function) -> Verdict<u64
     if !subject.probe {
         return Ok(0);
     }
-    let context = function.call(&subject.ask(json!({"show": "context"}))).await?.json()?;
+    let context = function.call(&Request::ask(json!({"show": "context"}))).await?.json()?;
     context["calls"].as_u64().ok_or_else(|| Stop::Fail(format!("the probe counts no calls: {context}")))
 }
 
 async fn spoofed(subject: &Subject) -> Verdict {
     let function = subject.launch()?.serve().await?;
-    let ask = subject.ask(json!({"show": "context"}));
+    let ask = Request::ask(json!({"show": "context"}));
     let ask = ask.with("Fn-Http-Method", "PUT").with("Fn-Http-Request-Url", "http://h/x");
     let context = function.call(&ask).await?.json()?;
     same("the HTTP request without Fn-Intent", &context["http"], &Value::Null)?;

@@ -1,7 +1,8 @@
 //! Replies: statuses, errors, framing, headers (cases 52 to 64).
 
 use super::case::{Case, Stop, Verdict, ensure, same};
-use super::function::{Function, Subject};
+use super::function::Function;
+use super::launch::Subject;
 use super::wire::{self, Request, Response};
 use serde_json::json;
 use std::time::Duration;
@@ -35,12 +36,12 @@ async fn statuses(subject: &Subject) -> Verdict {
     ];
     if subject.probe {
         let inner = [100, 199, 200, 201, 204, 301, 304, 400, 404, 418, 500, 503, 599];
-        requests.extend(inner.map(|status| subject.ask(json!({"status": status}))));
-        requests.push(subject.ask(json!({"error": "boom"})));
-        requests.push(subject.ask(json!({"panic": "boom"})));
-        requests.push(subject.ask(json!({"no_such_knob": 1})));
+        requests.extend(inner.map(|status| Request::ask(json!({"status": status}))));
+        requests.push(Request::ask(json!({"error": "boom"})));
+        requests.push(Request::ask(json!({"panic": "boom"})));
+        requests.push(Request::ask(json!({"no_such_knob": 1})));
         let soon = wire::deadline(Duration::from_secs(1));
-        requests.push(subject.ask(json!({"sleep_ms": 3000})).with("Fn-Deadline", soon));
+        requests.push(Request::ask(json!({"sleep_ms": 3000})).with("Fn-Deadline", soon));
     }
     for request in &requests {
         let body = String::from_utf8_lossy(request.body()).into_owned();
@@ -67,7 +68,7 @@ async fn fails_well(subject: &Subject, function: &mut Function, ask: &Request) -
 
 async fn user_error(subject: &Subject) -> Verdict {
     let mut function = subject.launch()?.serve().await?;
-    let reply = fails_well(subject, &mut function, &subject.ask(json!({"error": "boom"}))).await?;
+    let reply = fails_well(subject, &mut function, &Request::ask(json!({"error": "boom"}))).await?;
     let content_type = reply.header("content-type").unwrap_or("none");
     ensure!(content_type.starts_with("application/json"), "expected application/json, got {content_type}");
     let body = reply.json()?;
@@ -79,7 +80,7 @@ async fn user_error(subject: &Subject) -> Verdict {
 async fn panics(subject: &Subject) -> Verdict {
     let mut function = subject.launch()?.serve().await?;
     let mark = function.stderr.mark();
-    fails_well(subject, &mut function, &subject.ask(json!({"panic": "the-reason"}))).await?;
+    fails_well(subject, &mut function, &Request::ask(json!({"panic": "the-reason"}))).await?;
     let said = function.stderr.until(mark, |said| String::from_utf8_lossy(said).contains("the-reason")).await;
     ensure!(String::from_utf8_lossy(&said).contains("the-reason"), "expected the panic's text on stderr");
     Ok(String::new())
@@ -87,7 +88,7 @@ async fn panics(subject: &Subject) -> Verdict {
 
 async fn empty_result(subject: &Subject) -> Verdict {
     let mut function = subject.launch()?.serve().await?;
-    let reply = function.call(&subject.ask(json!({"body_bytes": 0}))).await?;
+    let reply = function.call(&Request::ask(json!({"body_bytes": 0}))).await?;
     same("status", reply.status, 200)?;
     same("the body's length", reply.body.len(), 0)?;
     same("Content-Length", reply.header("content-length"), Some("0"))?;
@@ -115,7 +116,7 @@ async fn no_call_id(subject: &Subject) -> Verdict {
     let reply = function.call(&subject.request()).await?;
     same("Fn-Call-Id in the reply", reply.header("fn-call-id"), None)?;
     if subject.probe {
-        let reply = function.call(&subject.ask(json!({"headers": {"Fn-Call-Id": ["mine"]}}))).await?;
+        let reply = function.call(&Request::ask(json!({"headers": {"Fn-Call-Id": ["mine"]}}))).await?;
         same("Fn-Call-Id from the handler", reply.header("fn-call-id"), None)?;
     }
     Ok(String::new())
@@ -128,7 +129,7 @@ async fn no_hop_headers(subject: &Subject) -> Verdict {
     let mut requests = vec![subject.request()];
     if subject.probe {
         requests
-            .push(subject.ask(json!({"headers": {"Connection": ["close"], "Keep-Alive": ["timeout=5"]}})));
+            .push(Request::ask(json!({"headers": {"Connection": ["close"], "Keep-Alive": ["timeout=5"]}})));
     }
     let mut told = String::new();
     for request in &requests {
@@ -145,7 +146,7 @@ async fn no_hop_headers(subject: &Subject) -> Verdict {
 
 async fn no_redirect(subject: &Subject) -> Verdict {
     let function = subject.launch()?.serve().await?;
-    let reply = function.call(&subject.ask(json!({"status": 302, "headers": {"Location": ["/x"]}}))).await?;
+    let reply = function.call(&Request::ask(json!({"status": 302, "headers": {"Location": ["/x"]}}))).await?;
     same("status", reply.status, 200)?;
     same("Fn-Http-Status", reply.header("fn-http-status"), Some("302"))?;
     Ok(String::new())
@@ -153,11 +154,11 @@ async fn no_redirect(subject: &Subject) -> Verdict {
 
 async fn content_type(subject: &Subject) -> Verdict {
     let function = subject.launch()?.serve().await?;
-    let reply = function.call(&subject.ask(json!({"content_type": "foo/bar"}))).await?;
+    let reply = function.call(&Request::ask(json!({"content_type": "foo/bar"}))).await?;
     same("the type that the handler sets", reply.all("content-type"), vec!["foo/bar"])?;
-    let reply = function.call(&subject.ask(json!({"body_bytes": 5}))).await?;
+    let reply = function.call(&Request::ask(json!({"body_bytes": 5}))).await?;
     same("the type of bytes", reply.header("content-type"), Some("application/octet-stream"))?;
-    let reply = function.call(&subject.ask(json!({"show": "context"}))).await?;
+    let reply = function.call(&Request::ask(json!({"show": "context"}))).await?;
     let found = reply.header("content-type").unwrap_or("none");
     ensure!(
         found.starts_with("application/json"),
@@ -171,7 +172,7 @@ async fn invalid_header(subject: &Subject) -> Verdict {
     for headers in
         [json!({"X": ["a\nInjected: 1"]}), json!({"X": ["a\r\nInjected: 1"]}), json!({"a b": ["c"]})]
     {
-        let ask = subject.ask(json!({"headers": headers}));
+        let ask = Request::ask(json!({"headers": headers}));
         let reply = fails_well(subject, &mut function, &ask).await.map_err(|stop| match stop {
             Stop::Fail(why) => Stop::Fail(format!("the header {headers}: {why}")),
             skip @ Stop::Skip(_) => skip,
@@ -199,13 +200,13 @@ async fn framing(subject: &Subject) -> Verdict {
     }
     for ask in [json!({"body_bytes": 100_000}), json!({"stream_chunks": 300, "body_bytes": 1000})] {
         let reply =
-            connection.call(&subject.ask(ask.clone())).await.map_err(|why| format!("{ask}: {why}"))?;
+            connection.call(&Request::ask(ask.clone())).await.map_err(|why| format!("{ask}: {why}"))?;
         let expected = if ask["stream_chunks"].is_number() { 300_000 } else { 100_000 };
         same(&format!("{ask}: the body's length"), reply.body.len(), expected)?;
     }
     // A stream that the deadline cuts must not look whole.
     let soon = wire::deadline(Duration::from_secs(2));
-    let endless = subject.ask(json!({"stream_chunks": 1_000_000, "body_bytes": 65_536}));
+    let endless = Request::ask(json!({"stream_chunks": 1_000_000, "body_bytes": 65_536}));
     let mut slow = function.connect().await?;
     slow.send(&endless.with("Fn-Deadline", soon).bytes()).await?;
     tokio::time::sleep(Duration::from_millis(2500)).await;
@@ -230,7 +231,7 @@ async fn client_gone(subject: &Subject) -> Verdict {
     if subject.probe {
         // Gone in its middle, as when it is larger than the platform allows.
         let mut connection = function.connect().await?;
-        connection.send(&subject.ask(json!({"body_bytes": 32 * 1024 * 1024})).bytes()).await?;
+        connection.send(&Request::ask(json!({"body_bytes": 32 * 1024 * 1024})).bytes()).await?;
         connection.has_input(Duration::from_secs(10)).await;
         drop(connection);
         function.still_serves(subject, usual).await.map_err(|why| format!("gone in mid-reply: {why}"))?;
@@ -242,7 +243,7 @@ async fn big_reply(subject: &Subject) -> Verdict {
     const BYTES: usize = 7 * 1024 * 1024;
     let function = subject.launch()?.serve().await?;
     let mark = function.stderr.mark();
-    let reply = function.call(&subject.ask(json!({"body_bytes": BYTES}))).await?;
+    let reply = function.call(&Request::ask(json!({"body_bytes": BYTES}))).await?;
     same("status", reply.status, 200)?;
     same("the body's length", reply.body.len(), BYTES)?;
     let warns = |said: &[u8]| {

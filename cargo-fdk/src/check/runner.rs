@@ -1,7 +1,7 @@
 //! Which cases there are, and running them: one process each, the waiting ones beside the others.
 
 use super::case::{Case, Stop};
-use super::function::Subject;
+use super::launch::Subject;
 use super::{connection, gateway, lifecycle, refusal, request, response, sandbox, startup, telemetry};
 use futures_util::future::join_all;
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ pub(super) async fn run(
 }
 
 /// More than any case takes, for a function that neither answers nor ends.
-const CASE_LIMIT: Duration = Duration::from_secs(300);
+const CASE_LIMIT: Duration = Duration::from_mins(5);
 
 async fn judge(subject: &Subject, case: &'static Case) -> Judged {
     if case.needs_probe && !subject.probe {

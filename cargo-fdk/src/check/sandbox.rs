@@ -1,7 +1,7 @@
 //! The sandbox that a platform runs functions in (cases 19 and 76), as far as this machine can build it.
 
 use super::case::{Case, Stop, Verdict};
-use super::function::Subject;
+use super::launch::Subject;
 use super::process;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};

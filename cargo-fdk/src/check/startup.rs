@@ -1,7 +1,8 @@
 //! Start-up: how the socket is published (cases 1 to 8, 13, 14, 17, 20, 21).
 
 use super::case::{Case, Stop, Verdict, ensure};
-use super::function::{Function, START_LIMIT, Subject, make_folder};
+use super::function::Function;
+use super::launch::{START_LIMIT, Subject, make_folder};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -137,7 +138,7 @@ async fn stale_files(subject: &Subject) -> Verdict {
     answers(subject, &first).await?;
     let left = first.files();
     let directory = first.kill().await?;
-    let again = subject.launch_in(directory)?.serve().await;
+    let again = subject.launch_in(directory).serve().await;
     let again = again.map_err(|stop| match stop {
         Stop::Fail(why) => Stop::Fail(format!("with {} left by a killed one: {why}", left.join(", "))),
         skip @ Stop::Skip(_) => skip,

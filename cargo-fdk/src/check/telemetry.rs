@@ -1,7 +1,7 @@
 //! Log frames, configuration and trace context (cases 79 to 86).
 
 use super::case::{Case, Verdict, ensure, same};
-use super::function::{Launch, Stdout, Subject};
+use super::launch::{Launch, Stdout, Subject};
 use super::output::shown;
 use super::wire::Request;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn with_frame(launch: Launch) -> Launch {
 
 /// Prints, when it is the probe.
 fn talking(subject: &Subject) -> Request {
-    if subject.probe { subject.ask(json!({"log": "printed"})) } else { subject.request() }
+    if subject.probe { Request::ask(json!({"log": "printed"})) } else { subject.request() }
 }
 
 async fn framed(subject: &Subject) -> Verdict {
@@ -95,7 +95,7 @@ async fn context(launch: Launch, ask: &Request) -> Verdict<Value> {
 }
 
 async fn config(subject: &Subject) -> Verdict {
-    let show = |what: &str| subject.ask(json!({"show": what}));
+    let show = |what: &str| Request::ask(json!({"show": what}));
     let found = context(subject.launch()?, &show("context")).await?;
     same("the app's id", &found["app_id"], &json!("01CHECKAPP"))?;
     same("the function's id", &found["fn_id"], &json!("01CHECKFN"))?;
@@ -119,7 +119,7 @@ fn traced(request: Request) -> Request {
 }
 
 async fn tracing_on(subject: &Subject) -> Verdict {
-    let show = || traced(subject.ask(json!({"show": "context"})));
+    let show = || traced(Request::ask(json!({"show": "context"})));
     let all = show().with("X-B3-ParentSpanId", "0020000000000001").with("X-B3-Sampled", "1");
     let trace = context(named(subject.launch()?), &all.with("X-B3-Flags", "1")).await?["trace"].take();
     let expected = json!({
@@ -143,7 +143,7 @@ async fn tracing_off(subject: &Subject) -> Verdict {
         same("status", reply.status, usual)?;
         function.still_serves(subject, usual).await?;
         if subject.probe {
-            let found = function.call(&traced(subject.ask(json!({"show": "context"})))).await?.json()?;
+            let found = function.call(&traced(Request::ask(json!({"show": "context"})))).await?.json()?;
             same("trace.enabled", &found["trace"]["enabled"], &json!(false))?;
         }
     }
@@ -151,7 +151,7 @@ async fn tracing_off(subject: &Subject) -> Verdict {
 }
 
 async fn unsampled(subject: &Subject) -> Verdict {
-    let ask = traced(subject.ask(json!({"show": "context"}))).with("X-B3-Sampled", "0");
+    let ask = traced(Request::ask(json!({"show": "context"}))).with("X-B3-Sampled", "0");
     let found = context(named(subject.launch()?), &ask).await?;
     same("trace.sampled", &found["trace"]["sampled"], &json!(false))?;
     Ok(String::new())

@@ -1,5 +1,6 @@
 //! HTTP/1.1 written out byte by byte, so that what is partial or malformed can be sent, and what is on the wire be seen.
 
+use serde_json::Value;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -47,6 +48,12 @@ impl Request {
             body,
             framing,
         }
+    }
+
+    /// What the probe is asked to do.
+    #[expect(clippy::needless_pass_by_value, reason = "it is always a json! literal")]
+    pub(super) fn ask(knobs: Value) -> Self {
+        Self::new("application/json", knobs.to_string())
     }
 
     pub(super) fn to(mut self, line: &str) -> Self {
@@ -144,7 +151,7 @@ impl Response {
         self.headers.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str()).collect()
     }
 
-    pub(super) fn json(&self) -> Result<serde_json::Value, String> {
+    pub(super) fn json(&self) -> Result<Value, String> {
         serde_json::from_slice(&self.body)
             .map_err(|_| format!("expected a JSON body, got {} ({})", self.shown(), self.status))
     }

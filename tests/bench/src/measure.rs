@@ -1,0 +1,162 @@
+//! The measurements. Peers take turns within every round: A B C D A B C D.
+
+use crate::Result;
+use crate::client::{Connection, request};
+use crate::function::{Function, Memory};
+use crate::peers::Peer;
+use crate::stats::median;
+use std::time::{Duration, Instant};
+
+/// What was measured of one peer; `Err` says why nothing was.
+pub(crate) type Measured = Result<Figures>;
+
+#[derive(Default)]
+pub(crate) struct Figures {
+    pub(crate) socket_ms: Vec<f64>,
+    pub(crate) first_reply_ms: Vec<f64>,
+    pub(crate) memory: Option<Memory>,
+    pub(crate) small: Calls,
+    pub(crate) large: Calls,
+}
+
+/// Calls of one size on one kept connection.
+#[derive(Default)]
+pub(crate) struct Calls {
+    pub(crate) micros: Vec<f64>,
+    /// Of each round, its median and its rate.
+    pub(crate) round_micros: Vec<f64>,
+    pub(crate) round_rate: Vec<f64>,
+}
+
+/// How much of everything.
+struct Plan {
+    spawns: usize,
+    small: (usize, usize),
+    large: (usize, usize),
+}
+
+const FULL: Plan = Plan { spawns: 25, small: (100, 100), large: (60, 10) };
+const QUICK: Plan = Plan { spawns: 5, small: (10, 100), large: (6, 10) };
+const MEMORY_CALLS: usize = 1000;
+
+/// Measures every peer that is there. One that fails is reported as such, and the others go on.
+pub(crate) fn all(peers: &[Peer], quick: bool) -> Result<Vec<Measured>> {
+    let plan = if quick { QUICK } else { FULL };
+    let mut measured: Vec<Measured> = peers
+        .iter()
+        .map(|peer| peer.spec.as_ref().map(|_| Figures::default()).map_err(Clone::clone))
+        .collect();
+
+    eprintln!("starts: {} each", plan.spawns);
+    for _ in 0..plan.spawns {
+        each(peers, &mut measured, |_, peer, figures| spawn(peer, figures));
+    }
+    eprintln!("memory after {MEMORY_CALLS} calls");
+    each(peers, &mut measured, |_, peer, figures| weigh(peer, figures));
+
+    let large = vec![b'x'; 1024 * 1024];
+    let mut servers: Vec<Option<(Function, Connection)>> = Vec::new();
+    for (peer, measured) in peers.iter().zip(&mut measured) {
+        servers.push(if peer.echoes { connect(peer, &large, measured) } else { None });
+    }
+    eprintln!("1 KB: {} rounds of {} calls", plan.small.0, plan.small.1);
+    for _ in 0..plan.small.0 {
+        each(peers, &mut measured, |index, peer, figures| {
+            calls(&mut servers[index], peer.body().0, plan.small.1, &mut figures.small)
+        });
+    }
+    eprintln!("1 MB: {} rounds of {} calls", plan.large.0, plan.large.1);
+    for _ in 0..plan.large.0 {
+        each(peers, &mut measured, |index, _, figures| {
+            calls(&mut servers[index], &large, plan.large.1, &mut figures.large)
+        });
+    }
+    if measured.iter().all(Result::is_err) {
+        return Err("nothing could be measured".into());
+    }
+    Ok(measured)
+}
+
+/// One turn of every peer that has not failed yet.
+fn each(
+    peers: &[Peer],
+    measured: &mut [Measured],
+    mut turn: impl FnMut(usize, &Peer, &mut Figures) -> Result<()>,
+) {
+    for (index, peer) in peers.iter().enumerate() {
+        if let Ok(figures) = &mut measured[index]
+            && let Err(why) = turn(index, peer, figures)
+        {
+            measured[index] = Err(why);
+        }
+    }
+}
+
+fn spawn(peer: &Peer, figures: &mut Figures) -> Result<()> {
+    let (body, content_type) = peer.body();
+    let request = request(body, content_type);
+    let function = Function::start(peer.spec.as_ref().map_err(Clone::clone)?)?;
+    function.connect()?.call(&request)?;
+    figures.first_reply_ms.push(milliseconds(function.spawned.elapsed()));
+    figures.socket_ms.push(milliseconds(function.socket_after));
+    Ok(())
+}
+
+fn weigh(peer: &Peer, figures: &mut Figures) -> Result<()> {
+    let (body, content_type) = peer.body();
+    let function = Function::start(peer.spec.as_ref().map_err(Clone::clone)?)?;
+    let mut connection = function.connect()?;
+    for _ in 0..MEMORY_CALLS {
+        connection.call(&request(body, content_type))?;
+    }
+    figures.memory = Some(function.memory()?);
+    Ok(())
+}
+
+/// A server warmed up in both sizes, whose echo is proven to be one.
+fn connect(peer: &Peer, large: &[u8], measured: &mut Measured) -> Option<(Function, Connection)> {
+    let start = || {
+        let function = Function::start(peer.spec.as_ref().map_err(Clone::clone)?)?;
+        let mut connection = function.connect()?;
+        for _ in 0..20 {
+            for body in [peer.body().0, large] {
+                if connection.call(&request(body, "text/plain"))? != body {
+                    return Err(format!("{} does not echo {} bytes", peer.label, body.len()));
+                }
+            }
+        }
+        Ok((function, connection))
+    };
+    if measured.is_err() {
+        return None;
+    }
+    start().map_err(|why| *measured = Err(why)).ok()
+}
+
+fn calls(
+    server: &mut Option<(Function, Connection)>,
+    body: &[u8],
+    count: usize,
+    figures: &mut Calls,
+) -> Result<()> {
+    let Some((_, connection)) = server else { return Ok(()) };
+    // Anew for each round, so that its deadline lies ahead.
+    let request = request(body, "text/plain");
+    // Wakes the peer, whose caches the others have taken since its last turn.
+    connection.call(&request)?;
+    let first = figures.micros.len();
+    let began = Instant::now();
+    for _ in 0..count {
+        let began = Instant::now();
+        connection.call(&request)?;
+        figures.micros.push(milliseconds(began.elapsed()) * 1e3);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred calls")]
+    figures.round_rate.push(count as f64 / began.elapsed().as_secs_f64());
+    figures.round_micros.push(median(&figures.micros[first..]));
+    Ok(())
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

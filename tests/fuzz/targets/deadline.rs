@@ -1,0 +1,22 @@
+//! Any text in `Fn-Deadline` is no deadline, or two instants in order that the clock can hold.
+#![no_main]
+
+use fdk_runtime::Deadline;
+use fuzz::vectors_time;
+use jiff::Timestamp;
+use std::time::{Duration, Instant};
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+libfuzzer_sys::fuzz_target!(|header: &str| {
+    let (now, instant) = (vectors_time(), Instant::now());
+    let Some(deadline) = Deadline::parse(header, now, instant) else { return };
+    assert!(instant <= deadline.soft() && deadline.soft() <= deadline.hard());
+    assert!(deadline.hard() <= instant + YEAR);
+    match deadline.at().duration_since(now) {
+        Ok(left) => assert!(deadline.hard() <= instant.checked_add(left).unwrap_or(instant + YEAR)),
+        Err(_) => assert_eq!(deadline.hard(), instant),
+    }
+    let text = Timestamp::try_from(deadline.at()).expect("it was a time").to_string();
+    assert_eq!(Deadline::parse(&text, now, instant), Some(deadline));
+});
