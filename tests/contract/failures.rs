@@ -116,7 +116,9 @@ async fn a_failing_loader_answers_who_waits_and_ends() {
     let answered = Instant::now();
     assert_eq!(container.ended().await.unwrap(), Some(5));
     assert!(answered.elapsed() < Duration::from_secs(2), "{:?}", answered.elapsed());
-    assert!(container.logs().lines().iter().any(|line| line.contains("no weights")));
+    let lines = container.logs().lines();
+    let told = lines.iter().filter(|line| line.contains("fdk::start") && line.contains("no weights")).count();
+    assert_eq!(told, 1, "{lines:#?}");
     assert!(
         std::fs::symlink_metadata(container.directory().join("lsnr.sock")).is_err(),
         "the socket is still there"

@@ -58,14 +58,22 @@ fn download(wheel: &str, staging: &Path, progress: &Progress) -> Result<(), Stri
                     absent.push(format!("{python} has no pip"));
                     continue;
                 }
-                let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("ERROR")).collect();
-                let said = if errors.is_empty() { text.trim().to_owned() } else { errors.join("; ") };
-                return Err(said);
+                return Err(reason(&text));
             }
             Err(error) => absent.push(format!("{python}: {error}")),
         }
     }
     Err(format!("{} (install python3 with pip)", absent.join(", ")))
+}
+
+/// What pip gives as its reason: the lines it marks as errors, or the last of a traceback.
+fn reason(said: &str) -> String {
+    let marked: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("ERROR") && !line.starts_with("ERROR: Exception"))
+        .collect();
+    let last = said.lines().rfind(|line| !line.trim().is_empty());
+    if marked.is_empty() { last.unwrap_or("it failed without a reason").into() } else { marked.join("; ") }
 }
 
 fn downloaded(staging: &Path) -> Result<PathBuf, String> {
@@ -94,4 +102,17 @@ fn unpack(
         return Err(format!("{}: {error}", partial.display()));
     }
     place::finish(&partial, folder, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn a_traceback_ends_with_the_reason() {
+        let traceback = "ERROR: Exception:\nTraceback (most recent call last):\n  x\nOSError: [Errno 28] No space left on device\n";
+        assert_eq!(reason(traceback), "OSError: [Errno 28] No space left on device");
+        let marked = "WARNING: x\nERROR: No matching distribution found for m==1\n[notice] y\n";
+        assert_eq!(reason(marked), "ERROR: No matching distribution found for m==1");
+    }
 }

@@ -1,6 +1,7 @@
 //! What a case is, and what can come of it.
 
 use super::launch::Subject;
+use serde_json::Value;
 use std::pin::Pin;
 
 /// How much a case weighs.
@@ -86,5 +87,12 @@ pub(super) use ensure;
 #[expect(clippy::needless_pass_by_value, reason = "what is compared is made for the comparison")]
 pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Verdict<()> {
     ensure!(found == expected, "{what}: expected {expected:?}, got {found:?}");
+    Ok(())
+}
+
+/// As [`same`], for what the probe shows.
+#[expect(clippy::needless_pass_by_value, reason = "what is expected is always a json! literal")]
+pub(super) fn same_json(what: &str, found: &Value, expected: Value) -> Verdict<()> {
+    ensure!(*found == expected, "{what}: expected {expected}, got {found}");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Calls behind a trigger or an API gateway, `Fn-Intent: httprequest` (cases 65 to 73).
 
-use super::case::{Case, Verdict, ensure, same};
+use super::case::{Case, Verdict, ensure, same, same_json};
 use super::launch::Subject;
 use super::wire::{Request, Response};
 use serde_json::{Value, json};
@@ -38,15 +38,15 @@ async fn decap(subject: &Subject) -> Verdict {
         request.with("Fn-Http-H-Foo", "a").with("Fn-Http-H-Foo", "b").with("Fn-Http-H-User-Agent", "curl")
     };
     let headers = function.call(&show("headers")).await?.json()?;
-    same("the values of Foo", &headers["foo"], &json!(["a", "b"]))?;
-    same("User-Agent", &headers["user-agent"], &json!(["curl"]))?;
+    same_json("the values of Foo", &headers["foo"], json!(["a", "b"]))?;
+    same_json("User-Agent", &headers["user-agent"], json!(["curl"]))?;
     for transport in ["host", "fn-deadline", "fn-call-id", "fn-intent"] {
         ensure!(headers[transport].is_null(), "expected no {transport} among the HTTP request's headers");
     }
     let http = function.call(&show("context")).await?.json()?["http"].take();
-    same("the method", &http["method"], &json!("PUT"))?;
-    same("the URL", &http["url"], &json!("http://h/t/a?x=1&x=2&y=%20z"))?;
-    same("the query", &http["query"], &json!([["x", "1"], ["x", "2"], ["y", " z"]]))?;
+    same_json("the method", &http["method"], json!("PUT"))?;
+    same_json("the URL", &http["url"], json!("http://h/t/a?x=1&x=2&y=%20z"))?;
+    same_json("the query", &http["query"], json!([["x", "1"], ["x", "2"], ["y", " z"]]))?;
     Ok(String::new())
 }
 

@@ -125,14 +125,30 @@ async fn unwritable(subject: &Subject) -> Verdict {
     Ok(format!("in {path}: {}", last_line(&message)))
 }
 
-/// The loader fails while a call waits for it.
+const REASON: &str = "no weights";
+
+fn loading(subject: &Subject) -> Verdict<Launch> {
+    Ok(subject.launch()?.env("PROBE_INIT_SLEEP_MS", "300").env("PROBE_INIT_FAIL", REASON))
+}
+
+/// The loader fails: before there is a socket, which is a refusal like any other, or while a call waits for it.
 async fn init_failure(subject: &Subject) -> Verdict {
     const LIMIT: Duration = Duration::from_millis(50);
     let mut best = Duration::MAX;
     // Time and again: the machine's own load is not the function's.
     for _ in 0..5 {
-        let launch = subject.launch()?.env("PROBE_INIT_SLEEP_MS", "300").env("PROBE_INIT_FAIL", "no weights");
-        let mut function = launch.serve().await?;
+        let mut function = match loading(subject)?.serve().await {
+            Err(Stop::Fail(_)) => {
+                let message = refused(loading(subject)?).await?;
+                ensure!(
+                    message.contains(REASON),
+                    "expected the reason on stderr, got {:?}",
+                    last_line(&message)
+                );
+                return Ok("ended before its socket".into());
+            }
+            served => served?,
+        };
         let reply =
             function.call(&subject.request()).await.map_err(|why| format!("the waiting call: {why}"))?;
         let answered = Instant::now();
@@ -141,11 +157,7 @@ async fn init_failure(subject: &Subject) -> Verdict {
         best = best.min(answered.elapsed());
         ensure!(!status.success(), "expected an exit code that is not 0, got {status}");
         let message = function.stderr.text();
-        ensure!(
-            message.contains("no weights"),
-            "expected the reason on stderr, got {:?}",
-            last_line(&message)
-        );
+        ensure!(message.contains(REASON), "expected the reason on stderr, got {:?}", last_line(&message));
         if best <= LIMIT {
             break;
         }
@@ -155,7 +167,7 @@ async fn init_failure(subject: &Subject) -> Verdict {
         "expected its end within 50 ms of the 502, the best of 5 took {} ms",
         best.as_millis()
     );
-    let launch = subject.launch()?.env("PROBE_INIT_FAIL", "no weights");
+    let launch = subject.launch()?.env("PROBE_INIT_FAIL", REASON);
     // With nobody waiting it ends at once; it may, or may not, have published its socket first.
     let mut function = launch.spawn()?;
     let status =

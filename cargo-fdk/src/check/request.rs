@@ -1,6 +1,6 @@
 //! Requests: bodies, headers, deadlines, content types, paths (cases 23 to 42, 51).
 
-use super::case::{Case, Stop, Verdict, ensure, same};
+use super::case::{Case, Stop, Verdict, ensure, same, same_json};
 use super::function::Function;
 use super::launch::Subject;
 use super::process;
@@ -191,7 +191,7 @@ async fn deadline(subject: &Subject, spelling: &str) -> Verdict {
     if subject.probe {
         let ask = Request::ask(json!({"show": "context"})).with("Fn-Deadline", spelling);
         let context = function.call(&ask).await?.json()?;
-        same("the deadline in seconds", &context["deadline"], &json!(DEADLINE_SECONDS))?;
+        same_json("the deadline in seconds", &context["deadline"], json!(DEADLINE_SECONDS))?;
         return Ok(String::new());
     }
     Ok("answered; what it reads from it needs --probe".into())
@@ -272,6 +272,6 @@ async fn spoofed(subject: &Subject) -> Verdict {
     let ask = Request::ask(json!({"show": "context"}));
     let ask = ask.with("Fn-Http-Method", "PUT").with("Fn-Http-Request-Url", "http://h/x");
     let context = function.call(&ask).await?.json()?;
-    same("the HTTP request without Fn-Intent", &context["http"], &Value::Null)?;
+    same_json("the HTTP request without Fn-Intent", &context["http"], Value::Null)?;
     Ok(String::new())
 }

@@ -72,8 +72,12 @@ impl Manifest {
     /// Reads `models.toml` of an assets folder.
     pub fn read(assets: &Path) -> Result<Self, Error> {
         let path = assets.join(FILE_NAME);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Error::assets(format!("cannot read {}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Error::assets(format!(
+                "cannot read {}: {error}; FDK_ASSETS_DIR names the folder that has it",
+                path.display()
+            ))
+        })?;
         Self::parse(&text).map_err(|error| Error::assets(format!("{}: {error}", path.display())))
     }
 

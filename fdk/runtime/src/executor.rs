@@ -119,6 +119,8 @@ fn run<S: 'static>(
 /// Answers the calls that waited for a state which never came. The status goes last, so that they are answered before
 /// the process ends.
 fn refuse_all(refusal: &Refusal, mut queue: mpsc::UnboundedReceiver<Job>, status: &watch::Sender<Status>) {
+    // Said before the last reply goes out: the platform may freeze or kill us right after it.
+    crate::logs::refusal(&refusal.to_string());
     queue.close();
     while let Ok(job) = queue.try_recv() {
         let _ = job.answer.send(Err(Error::new(format!("the function could not start: {refusal}"))));

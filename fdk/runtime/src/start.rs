@@ -24,7 +24,7 @@ pub(crate) fn run<S: 'static>(checks: Vec<Check>, program: Program<S>) -> ExitCo
         .map_err(|message| Refusal::new(Exit::Configuration, message))
         .and_then(|()| start(started, config, checks, program));
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(refusal) => {
             logs::refusal(&refusal.to_string());
             refusal.exit().into()
@@ -37,7 +37,7 @@ fn start<S: 'static>(
     config: Arc<Config>,
     checks: Vec<Check>,
     program: Program<S>,
-) -> Result<(), Refusal> {
+) -> Result<ExitCode, Refusal> {
     let refuse = |message: String| Refusal::new(Exit::Configuration, message);
     contract::check_format(config.get(env::FORMAT)).map_err(|error| refuse(error.to_string()))?;
     let socket =
@@ -80,8 +80,6 @@ fn start<S: 'static>(
             tokio::select! {
                 () = stop.received() => {}
                 refusal = load_failed => {
-                    // Said before the last reply goes out: the platform may freeze us right after it.
-                    logs::refusal(&refusal.to_string());
                     failed = Some(refusal);
                     // Time for the calls that waited to be written out, well within the 50 ms of the contract.
                     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -90,10 +88,8 @@ fn start<S: 'static>(
         })
         .await;
         drop(names);
-        match failed {
-            None => Ok(()),
-            Some(refusal) => Err(refusal),
-        }
+        // Why it failed has been told by the thread that loads.
+        Ok(failed.map_or(ExitCode::SUCCESS, |refusal: Refusal| refusal.exit().into()))
     })
 }
 

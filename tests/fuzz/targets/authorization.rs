@@ -5,7 +5,8 @@
 
 use fdk_principal::{BodyRule, PublicKey, authenticate};
 use fuzz::{VECTORS, assert_one_line, headers, split_head, vectors_time};
-use http::{Method, Request, Uri};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Uri};
 use std::sync::LazyLock;
 
 /// The key that the seeds were signed with is known under every name.
@@ -27,26 +28,27 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let (mut request, ()) = request.into_parts();
 
     for rule in [BodyRule::Signed, BodyRule::UnsignedPut] {
-        let key = |_: &str| Some(KEY.clone());
-        match authenticate(&request, body, rule, vectors_time(), key) {
+        match authenticate(&request, body, rule, vectors_time(), |_| Some(KEY.clone())) {
             Err(denial) => {
                 assert!(!denial.code().is_empty());
                 assert_one_line(&denial.to_string());
+                continue;
             }
-            Ok(key_id) => {
-                assert!(!key_id.is_empty() && !key_id.contains(['"', '\\', ' ']));
-                let fails = |head, body| authenticate(head, body, rule, vectors_time(), key).is_err();
-                assert!(authenticate(&request, body, rule, vectors_time(), |_| None).is_err());
-                if request.method != Method::PUT || rule == BodyRule::Signed {
-                    assert!(fails(&request, &[body, b"x"].concat()), "the body can be changed");
-                }
-                let host = request.headers.insert("host", http::HeaderValue::from_static("elsewhere.example"));
-                assert!(fails(&request, body), "the host can be changed");
-                request.headers.insert("host", host.expect("it was signed"));
-                let target = std::mem::replace(&mut request.uri, Uri::from_static("/elsewhere"));
-                assert!(fails(&request, body), "the target can be changed");
-                request.uri = target;
-            }
+            Ok(key_id) => assert!(!key_id.is_empty() && !key_id.contains(['"', '\\', ' '])),
         }
+        assert!(authenticate(&request, body, rule, vectors_time(), |_| None).is_err(), "nobody's key");
+        if request.method != Method::PUT || rule == BodyRule::Signed {
+            assert!(!is_believed(&request, &[body, b"x"].concat(), rule), "the body can be changed");
+        }
+        let mut changed = request.clone();
+        changed.headers.insert("host", HeaderValue::from_static("elsewhere.example"));
+        assert!(!is_believed(&changed, body, rule), "the host can be changed");
+        changed = request.clone();
+        changed.uri = Uri::from_static("/elsewhere");
+        assert!(!is_believed(&changed, body, rule), "the target can be changed");
     }
 });
+
+fn is_believed(head: &Parts, body: &[u8], rule: BodyRule) -> bool {
+    authenticate(head, body, rule, vectors_time(), |_| Some(KEY.clone())).is_ok()
+}

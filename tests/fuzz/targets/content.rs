@@ -23,11 +23,13 @@ struct Functions {
 }
 
 static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| Functions {
-    value: testing::function(async |_: Context, Json(value): Json<Value>| Ok(Json(value))),
-    shape: testing::function(async |_: Context, Json(shape): Json<Shape>| Ok(Json(shape))),
-    optional: testing::function(async |_: Context, value: Option<Json<Value>>| Ok(Json(value.map(|json| json.0)))),
-    text: testing::function(async |_: Context, text: String| Ok(text)),
-    bytes: testing::function(async |_: Context, bytes: Bytes| Ok(bytes)),
+    value: testing::function(async |_: Context, json: Json<Value>| -> Result<Json<Value>> { Ok(json) }),
+    shape: testing::function(async |_: Context, json: Json<Shape>| -> Result<Json<Shape>> { Ok(json) }),
+    optional: testing::function(async |_: Context, json: Option<Json<Value>>| -> Result<Json<Value>> {
+        Ok(json.unwrap_or_default())
+    }),
+    text: testing::function(async |_: Context, text: String| -> Result<String> { Ok(text) }),
+    bytes: testing::function(async |_: Context, bytes: Bytes| -> Result<Bytes> { Ok(bytes) }),
     event: testing::function(async |_: Context, CloudEvent(event): CloudEvent| -> Result<String> {
         Ok(event.to_string())
     }),
