@@ -46,9 +46,11 @@ mod tests {
         }
         let read = binary.header("fn-intent", "cloudevent").call().await.json::<Value>();
         assert_eq!(
-            (&read["id"], &read["type"], &read["data"]),
-            (&event["id"], &event["type"], &event["data"])
+            (&read["id"], &read["type"], &read["source"]),
+            (&event["id"], &event["type"], &event["source"])
         );
+        // The data is the body's bytes, which JSON shows in base64.
+        assert_eq!(read["data_base64"], "eyJhIjoxfQ==");
     }
 
     #[tokio::test]
