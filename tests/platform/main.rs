@@ -1,4 +1,5 @@
 //! The command line and its agent, from outside.
 
 mod assets;
+mod check;
 mod commands;

@@ -54,27 +54,33 @@ pub(crate) fn all(peers: &[Peer], quick: bool) -> Result<Vec<Measured>> {
     eprintln!("memory after {MEMORY_CALLS} calls");
     each(peers, &mut measured, |_, peer, figures| weigh(peer, figures));
 
-    let large = vec![b'x'; 1024 * 1024];
-    let mut servers: Vec<Option<(Function, Connection)>> = Vec::new();
-    for (peer, measured) in peers.iter().zip(&mut measured) {
-        servers.push(if peer.echoes { connect(peer, &large, measured) } else { None });
-    }
     eprintln!("1 KB: {} rounds of {} calls", plan.small.0, plan.small.1);
-    for _ in 0..plan.small.0 {
-        each(peers, &mut measured, |index, peer, figures| {
-            calls(&mut servers[index], peer.body().0, plan.small.1, &mut figures.small)
-        });
-    }
+    rounds(peers, &mut measured, &[b'x'; 1024], plan.small, |figures| &mut figures.small);
     eprintln!("1 MB: {} rounds of {} calls", plan.large.0, plan.large.1);
-    for _ in 0..plan.large.0 {
-        each(peers, &mut measured, |index, _, figures| {
-            calls(&mut servers[index], &large, plan.large.1, &mut figures.large)
-        });
-    }
+    rounds(peers, &mut measured, &vec![b'x'; 1024 * 1024], plan.large, |figures| &mut figures.large);
     if measured.iter().all(Result::is_err) {
         return Err("nothing could be measured".into());
     }
     Ok(measured)
+}
+
+/// Calls of one size, to servers started for it: what a large body leaves in a server's heap is no part of a small call.
+fn rounds(
+    peers: &[Peer],
+    measured: &mut [Measured],
+    body: &[u8],
+    (rounds, count): (usize, usize),
+    figures_of: fn(&mut Figures) -> &mut Calls,
+) {
+    let mut servers: Vec<Option<(Function, Connection)>> = Vec::new();
+    for (peer, measured) in peers.iter().zip(&mut *measured) {
+        servers.push(if peer.echoes { connect(peer, body, measured) } else { None });
+    }
+    for _ in 0..rounds {
+        each(peers, measured, |index, _, figures| {
+            calls(&mut servers[index], body, count, figures_of(figures))
+        });
+    }
 }
 
 /// One turn of every peer that has not failed yet.
@@ -113,16 +119,14 @@ fn weigh(peer: &Peer, figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-/// A server warmed up in both sizes, whose echo is proven to be one.
-fn connect(peer: &Peer, large: &[u8], measured: &mut Measured) -> Option<(Function, Connection)> {
+/// A server warmed up, whose echo is proven to be one.
+fn connect(peer: &Peer, body: &[u8], measured: &mut Measured) -> Option<(Function, Connection)> {
     let start = || {
         let function = Function::start(peer.spec.as_ref().map_err(Clone::clone)?)?;
         let mut connection = function.connect()?;
-        for _ in 0..20 {
-            for body in [peer.body().0, large] {
-                if connection.call(&request(body, "text/plain"))? != body {
-                    return Err(format!("{} does not echo {} bytes", peer.label, body.len()));
-                }
+        for _ in 0..50 {
+            if connection.call(&request(body, "text/plain"))? != body {
+                return Err(format!("{} does not echo {} bytes", peer.label, body.len()));
             }
         }
         Ok((function, connection))

@@ -58,7 +58,8 @@ pub fn answer(call: TestCall<'_>) -> TestReply {
 /// Log lines are made, since outside text is in them, and thrown away. A subscriber in place also keeps the runtime
 /// from replacing the panic hook, by which a panic on any thread is a finding.
 pub fn log_to_nowhere() {
-    let lines = tracing_subscriber::fmt().json().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG);
+    let lines =
+        tracing_subscriber::fmt().json().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG);
     let _ = lines.with_writer(std::io::sink).try_init();
 }
 

@@ -25,7 +25,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let mut request = Request::new(());
     (*request.method_mut(), *request.uri_mut()) = (method, target);
     request.headers_mut().extend(headers(lines.next().unwrap_or_default()));
-    let (mut request, ()) = request.into_parts();
+    let (request, ()) = request.into_parts();
 
     for rule in [BodyRule::Signed, BodyRule::UnsignedPut] {
         match authenticate(&request, body, rule, vectors_time(), |_| Some(KEY.clone())) {

@@ -44,7 +44,11 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
             call = add(call, &name, &value);
         }
         let reply = answer(call);
-        assert_eq!(reply.wire_status(), 200, "a body that does not bind is not the function's fault: {reply:?}");
+        assert_eq!(
+            reply.wire_status(),
+            200,
+            "a body that does not bind is not the function's fault: {reply:?}"
+        );
         match reply.status() {
             200 => Some(reply.bytes().clone()),
             400 | 422 => {

@@ -38,7 +38,9 @@ fn serving() -> &'static PathBuf {
         let socket = socket();
         std::fs::create_dir_all(socket.parent().expect("a directory")).expect("a directory");
         fuzz::log_to_nowhere();
-        std::thread::spawn(|| fdk_runtime::run(async |_: Context, body: Bytes| -> fdk_runtime::Result<Bytes> { Ok(body) }));
+        std::thread::spawn(|| {
+            fdk_runtime::run(async |_: Context, body: Bytes| -> fdk_runtime::Result<Bytes> { Ok(body) })
+        });
         for _ in 0..500 {
             if socket.exists() {
                 return socket;

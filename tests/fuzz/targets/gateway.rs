@@ -56,7 +56,9 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     match reply.wire_status() {
         200 => assert_eq!(reply.bytes().as_ref(), body),
         // Refused by `Reply::status`.
-        502 => return assert!(status(head).is_some_and(|status| !(100..=599).contains(&status)), "{reply:?}"),
+        502 => {
+            return assert!(status(head).is_some_and(|status| !(100..=599).contains(&status)), "{reply:?}");
+        }
         // The call may carry a deadline that is past.
         _ => return,
     }
@@ -67,7 +69,10 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     }
     for (name, value) in headers(head).filter(|(name, _)| !is_special(name)) {
         let wire = if to_gateway { format!("fn-http-h-{name}") } else { name.to_string() };
-        assert!(reply.headers().get_all(wire.as_str()).iter().any(|sent| sent == value), "{wire} in {reply:?}");
+        assert!(
+            reply.headers().get_all(wire.as_str()).iter().any(|sent| sent == value),
+            "{wire} in {reply:?}"
+        );
         assert!(!to_gateway || !reply.headers().contains_key(&name), "{name} in {reply:?}");
     }
 });

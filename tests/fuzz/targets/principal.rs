@@ -35,7 +35,8 @@ fn entries(text: &str) -> HashMap<&str, String> {
         let jwk = serde_json::from_slice::<serde_json::Value>(&jwk).expect("claims")["jwk"].to_string();
         let claims = claims.replace("\"@jwk\"", &jwk);
         let signature = URL_SAFE_NO_PAD.encode([0x5a; 256]);
-        let token = format!("{}.{}.{signature}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let token =
+            format!("{}.{}.{signature}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         entries.entry(TOKEN).or_insert(token);
     }
     if entries.get(TOKEN).is_some_and(|token| token == "@") {
@@ -80,7 +81,9 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
             let identity = principal.current_at(now).expect("just verified");
             assert!(!identity.tenancy().is_empty() && !identity.compartment().is_empty());
             for name in identity.region().split('-').chain(identity.realm_domain().split(['-', '.'])) {
-                assert!(!name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+                assert!(
+                    !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+                );
             }
             assert_one_line(&format!("{principal:?} {:?}", identity.warnings()));
             let url = format!("https://x.{}.{}/", identity.region(), identity.realm_domain());
