@@ -215,12 +215,15 @@ impl Container {
             let body = body.collect().await.map_err(|error| {
                 Fault::new(500, "internal server error", format!("the reply broke off: {error}"))
             })?;
-            Ok((head, body.to_bytes()))
+            Ok::<_, Fault>((head, body.to_bytes()))
         };
         let (head, body) = match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(fault)) => {
-                self.kill();
+                // A body that breaks off costs the call and not the container.
+                if fault.status != 500 {
+                    self.kill();
+                }
                 return Err(fault);
             }
             Err(_) => {
@@ -375,7 +378,8 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
+        // Once it has been waited for, its id may be another's.
+        if let Some(group) = self.group.filter(|_| self.child.id().is_some()) {
             let _ = kill_process_group(group, signal);
         }
     }

@@ -119,6 +119,8 @@ fn until_interrupted(work: impl Future<Output = Result<ExitCode>>) -> Result<Exi
         .map_err(|error| Error::failed(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         tokio::select! {
+            // First: what blocks before its first await is then ended by the signal's default action.
+            biased;
             ended = work => ended,
             _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
         }

@@ -47,8 +47,16 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     spec.config.push(("FDK_LOG_FORMAT".into(), "json".into()));
     let logs = Logs::default();
     let failed = |logs: &Logs, why: String| Error::failed(format!("{why}\n{}", logs.lines().join("\n")));
-    let mut container =
-        Container::start_with_logs(&spec, &logs).await.map_err(|fault| failed(&logs, fault.to_string()))?;
+    let mut container = match Container::start_with_logs(&spec, &logs).await {
+        Ok(container) => container,
+        Err(fault) => {
+            if let Some(code) = refused_principal(&logs).filter(|_| options.json) {
+                let report = serde_json::json!({"start": {"principal": format!("refused {code}")}});
+                let _ = writeln!(std::io::stdout(), "{report}");
+            }
+            return Err(failed(&logs, fault.to_string()));
+        }
+    };
     let first = call(&mut container, &SENTENCES).await.map_err(|why| failed(&logs, why))?;
     let cold = container.started().elapsed();
     let reply: Embeddings = serde_json::from_slice(&first.body)
@@ -81,6 +89,12 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         write!(anstream::stdout(), "{report}")
     };
     Ok(ExitCode::SUCCESS)
+}
+
+/// The code with which the function refused its principal, where it did.
+fn refused_principal(logs: &Logs) -> Option<String> {
+    let told = |line: &String| Some(line.split_once("principal refused (")?.1.split_once(')')?.0.to_owned());
+    logs.lines().iter().find_map(told)
 }
 
 async fn call(container: &mut Container, sentences: &[&str]) -> Result<Reply, String> {

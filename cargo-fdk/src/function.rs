@@ -1,7 +1,9 @@
 //! A function folder: `func.yaml`, as the Fn CLI reads it, beside a `Cargo.toml`.
 
 use crate::{Error, Result};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_yaml_ng::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,8 +26,21 @@ struct FuncYaml {
     timeout: Option<u64>,
     #[serde(default)]
     content_type: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "scalars")]
     config: BTreeMap<String, String>,
+}
+
+/// Configuration values as text: the Fn CLI takes any YAML scalar for a string.
+fn scalars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let values = Option::<BTreeMap<String, Value>>::deserialize(deserializer)?.unwrap_or_default();
+    let text = |(key, value)| match value {
+        Value::Null => Ok((key, String::new())),
+        Value::String(text) => Ok((key, text)),
+        Value::Bool(value) => Ok((key, value.to_string())),
+        Value::Number(value) => Ok((key, value.to_string())),
+        _ => Err(D::Error::custom(format_args!("config {key} is neither text nor a number"))),
+    };
+    values.into_iter().map(text).collect()
 }
 
 #[derive(Deserialize)]
@@ -71,7 +86,8 @@ impl Function {
 
     /// How long a call may take; the platform's default is 30 s.
     pub fn timeout(&self) -> Duration {
-        Duration::from_secs(self.yaml.timeout.unwrap_or(30))
+        // A day is more than any platform grants, and keeps deadlines within the clock.
+        Duration::from_secs(self.yaml.timeout.unwrap_or(30).min(86_400))
     }
 
     /// What `fn invoke` sends as `Content-Type` from this folder.
@@ -108,7 +124,7 @@ mod tests {
     #[test]
     fn defaults_are_the_platforms() {
         let folder = tempfile::tempdir().unwrap();
-        let yaml = "schema_version: 20180708\nname: f\nunknown: 1\nconfig:\n  FDK_MODEL: m\n";
+        let yaml = "schema_version: 20180708\nname: f\nunknown: 1\nconfig:\n  FDK_MODEL: m\n  N: 6\n";
         std::fs::write(folder.path().join("func.yaml"), yaml).unwrap();
         let missing = Function::read(folder.path()).unwrap_err();
         assert!(missing.is_usage() && missing.to_string().contains("Cargo.toml: No such file or directory"));
@@ -119,5 +135,6 @@ mod tests {
             ("f", 128, Duration::from_secs(30))
         );
         assert_eq!(function.model(), Some("m"));
+        assert_eq!(function.config()["N"], "6");
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
     /// Seconds the call may take; func.yaml's timeout when not given
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_TIMEOUT))]
     timeout: Option<u64>,
     /// Print status, headers, body and times as one JSON object
     #[arg(long)]
@@ -69,12 +69,16 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
                 "status": 200, "call_id": reply.call_id, "headers": headers, "body": body,
                 "socket_ms": container.socket_after().as_secs_f64() * 1e3, "call_ms": reply.took.as_secs_f64() * 1e3,
             });
-            let _ = writeln!(stdout, "{result}");
+            writeln!(stdout, "{result}").map_err(unwritten)?;
             Ok(ExitCode::SUCCESS)
         }
         Ok(reply) => {
             let newline = if reply.body.ends_with(b"\n") || reply.body.is_empty() { "" } else { "\n" };
-            let _ = stdout.write_all(&reply.body).and_then(|()| stdout.write_all(newline.as_bytes()));
+            stdout
+                .write_all(&reply.body)
+                .and_then(|()| stdout.write_all(newline.as_bytes()))
+                .and_then(|()| stdout.flush())
+                .map_err(unwritten)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(fault) => {
@@ -90,18 +94,39 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     }
 }
 
+/// A day: more than any platform grants.
+const MAX_TIMEOUT: u64 = 86_400;
+
+#[expect(clippy::needless_pass_by_value, reason = "it is a mapper of errors")]
+fn unwritten(error: std::io::Error) -> Error {
+    Error::failed(format!("the reply cannot be written to stdout: {error}"))
+}
+
 /// Fetches the function's model, builds it, and says how to run it.
 pub(crate) fn prepare(function: &Function) -> Result<Spec> {
     let mut config: Vec<(String, String)> =
         function.config().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     if let Some(model) = function.model() {
-        let folder = assets::folder_for(function.folder())?;
+        let configured =
+            std::env::var_os("FDK_ASSETS_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        let folder = configured.map_or_else(|| assets::folder_for(function.folder()), Ok)?;
         assets::fetch(&folder, &[model.to_owned()])?;
+        let folder =
+            folder.canonicalize().map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
+        config.retain(|(key, _)| key != "FDK_ASSETS_DIR");
         config.push(("FDK_ASSETS_DIR".into(), folder.display().to_string()));
     }
     // A person debugging a function sets these for one run, as the platform's console would.
-    let ours = ["FDK_LOG", "FDK_LOG_FORMAT", "FDK_THREADS", "NO_COLOR", "RUST_BACKTRACE"];
-    config.extend(ours.iter().filter_map(|key| Some(((*key).to_owned(), std::env::var(key).ok()?))));
+    let ours =
+        ["FDK_LOG", "FDK_LOG_FORMAT", "FDK_THREADS", "NO_COLOR", "RUST_BACKTRACE", "OCI_REGION_METADATA"];
+    let principal = ["OCI_RESOURCE_PRINCIPAL_", "FDK_PRINCIPAL", "FDK_ISSUER_KEYS"];
+    config.extend(
+        std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(key, _)| {
+                ours.contains(&key.as_str()) || principal.iter().any(|prefix| key.starts_with(prefix))
+            }),
+    );
     // A function's stderr is a pipe here, but a person reads it.
     if std::env::var_os("FDK_LOG_FORMAT").is_none() {
         config.push(("FDK_LOG_FORMAT".into(), "text".into()));

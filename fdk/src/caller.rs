@@ -97,7 +97,7 @@ mod tests {
     use crate::testing::{TestCall, function};
     use crate::{AllowCaller, Context, Result};
 
-    async fn guarded(cx: Context, _: ()) -> Result<String> {
+    async fn guarded(cx: Context, (): ()) -> Result<String> {
         let caller = cx.allow(AllowCaller::kind("user").tenancy("t1"))?;
         Ok(format!("{} {}", caller.id, caller.request_id))
     }

@@ -19,6 +19,7 @@ impl<S> Context<S> {
     ///
     /// The closure runs here and now, on the thread that owns the state: the platform sends one call at a time, so
     /// there is nothing to make way for. An error that is the request's fault becomes the caller's.
+    #[expect(clippy::unused_async, reason = "that it runs in place is no part of the promise")]
     pub async fn infer<T, E>(
         &self,
         work: impl FnOnce(&S, &fdk_inference::Interrupt<'_>) -> std::result::Result<T, E>,

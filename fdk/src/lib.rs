@@ -55,10 +55,10 @@ pub mod testing;
 
 pub use caller::{AllowCaller, Caller};
 pub use context::Context;
-pub use fdk_principal::{Identity, Principal};
+pub use fdk_principal::{ApiKey, Identity, Payload, Principal, Refusal, SignLayer, Signer};
 pub use fdk_runtime::{
-    Call, Cancellation, Config, Deadline, Error, FromBody, Handler, HttpRequest, IntoReply, Json, Reply,
-    Result, TraceContext,
+    BoxService, Call, Cancellation, Config, Deadline, Error, FromBody, Handler, HttpRequest, IntoReply,
+    Invocation, Json, Reply, Result, TraceContext,
 };
 pub use function::{Function, function, run};
 pub use init::Init;

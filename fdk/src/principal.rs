@@ -30,6 +30,7 @@ pub(crate) fn check(init: &Init) -> Result<(), Refusal> {
             for warning in identity.warnings() {
                 tracing::warn!(target: "fdk::principal", code = warning.code(), "{warning}");
             }
+            let _ = VERIFIED.set(principal.clone());
             init.fact(
                 "principal",
                 format!("verified {}", identity.resource_id().unwrap_or("(no resource id)")),

@@ -46,8 +46,7 @@ async fn every_failure_is_a_line_with_the_call_id() {
     connection.call(&[], b"{\"panic\":\"ouch\"}").await;
     connection.call(&[], b"{\"error\":\"boom\"}").await;
     connection.call(&[], b"{\"show\":\"nothing\"}").await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let lines = container.logs().lines();
+    let lines = function::wait_for_line(&container, "is none of env").await;
     let lines: Vec<serde_json::Value> =
         lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let calls: Vec<_> = lines.iter().filter(|line| line["target"] == "fdk::call").collect();
@@ -87,22 +86,19 @@ async fn the_deadline_is_answered_504_and_the_state_stays() {
     assert_eq!(connection.call(&[("Fn-Deadline", &past)], b"{}").await.status, 504);
     let after = connection.call(&[], b"{\"show\":\"context\"}").await.json()["calls"].as_u64().unwrap();
     assert_eq!(after, before + 1, "a call that came too late was run");
-    let late = container.logs().lines();
-    assert!(late.iter().any(|line| line.contains("worked on after its deadline")), "{late:#?}");
+    function::wait_for_line(&container, "worked on after its deadline").await;
 }
 
 #[tokio::test]
 async fn a_caller_that_leaves_stops_the_work() {
     let container = function::start("probe", &[]).await;
     let mut connection = function::connect(&container).await;
-    connection.send(&workspace_tests::http1::request(&[], b"{\"sleep_ms\":20000}")).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    connection.send(&workspace_tests::http1::request(&[], b"{\"log\":\"begun\",\"sleep_ms\":60000}")).await;
+    function::wait_for_line(&container, "begun").await;
     drop(connection);
     let reply = function::connect(&container).await.call(&[], b"next").await;
     assert_eq!(reply.text(), "next");
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let lines = container.logs().lines();
-    assert!(lines.iter().any(|line| line.contains("the caller left before the reply")), "{lines:#?}");
+    function::wait_for_line(&container, "the caller left before the reply").await;
 }
 
 #[tokio::test]
@@ -116,7 +112,7 @@ async fn a_failing_loader_answers_who_waits_and_ends() {
     let answered = Instant::now();
     assert_eq!(container.ended().await.unwrap(), Some(5));
     assert!(answered.elapsed() < Duration::from_secs(2), "{:?}", answered.elapsed());
-    let lines = container.logs().lines();
+    let lines = function::wait_for_line(&container, "fdk::start").await;
     let told = lines.iter().filter(|line| line.contains("fdk::start") && line.contains("no weights")).count();
     assert_eq!(told, 1, "{lines:#?}");
     assert!(

@@ -14,10 +14,28 @@ async fn a_stop_signal_lets_the_call_in_flight_end_and_removes_the_socket() {
 
     let mut busy = function::start("probe", &[]).await;
     let mut connection = function::connect(&busy).await;
-    connection.send(&request(&[], b"{\"sleep_ms\":500}")).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    connection.send(&request(&[], b"{\"log\":\"begun\",\"sleep_ms\":500}")).await;
+    function::wait_for_line(&busy, "begun").await;
     let (code, reply) = tokio::join!(busy.terminate(), connection.response());
     assert_eq!((code.unwrap(), reply.unwrap().status), (Some(0), 200));
+}
+
+#[tokio::test]
+async fn a_request_that_never_comes_whole_holds_up_no_stop() {
+    for half in
+        [&b"POST /call HTTP/1.1\r\nHo"[..], b"POST /call HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"]
+    {
+        let mut container = function::start("probe", &[]).await;
+        let mut connection = function::connect(&container).await;
+        connection.send(half).await;
+        assert_eq!(function::connect(&container).await.call(&[], b"x").await.status, 200);
+        assert_eq!(container.terminate().await.unwrap(), Some(0));
+        let failing = [("PROBE_INIT_SLEEP_MS", "300"), ("PROBE_INIT_FAIL", "no weights")];
+        let mut container = function::start("probe", &failing).await;
+        let mut connection = function::connect(&container).await;
+        connection.send(half).await;
+        assert_eq!(container.ended().await.unwrap(), Some(5));
+    }
 }
 
 #[tokio::test]
@@ -40,7 +58,13 @@ async fn the_log_frame_comes_before_what_the_handler_prints() {
     let frame = [("FN_LOGFRAME_NAME", "foo"), ("FN_LOGFRAME_HDR", "Fn-Call-Id"), ("FDK_LOG", "off")];
     let container = function::start("probe", &frame).await;
     function::connect(&container).await.call(&[], b"{\"log\":\"printed\"}").await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // Two streams, each with an empty line, the frame and the line.
+    for _ in 0..1000 {
+        if container.logs().lines().len() >= 6 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let lines = container.logs().lines();
     // Each stream has an empty line, the frame, and then what was printed.
     assert_eq!(lines.iter().filter(|line| line.is_empty()).count(), 2, "{lines:?}");

@@ -154,4 +154,21 @@ async fn a_stream_is_chunked_and_ends_where_the_deadline_is() {
         .await;
     assert_eq!((reply.status, reply.body.len()), (200, 3_000_000));
     assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
+    // One that never ends is broken off at the deadline, and not as if it were whole.
+    let endless = json!({"stream_chunks": u64::MAX, "body_bytes": 10}).to_string();
+    let soon = deadline(Duration::from_secs(2));
+    connection.send(&request(&[("Fn-Deadline", &soon)], endless.as_bytes())).await;
+    assert!(connection.response().await.is_err());
+    assert_eq!(function::connect(&container).await.call(&[], b"next").await.text(), "next");
+}
+
+#[tokio::test]
+async fn as_many_headers_as_the_agent_forwards_are_taken() {
+    let container = function::start("probe", &[]).await;
+    let mut connection = function::connect(&container).await;
+    let names: Vec<String> = (0..3000).map(|index| format!("X-{index}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "v")).collect();
+    assert_eq!(connection.call(&many, b"many").await.text(), "many");
+    let large = "v".repeat(900_000);
+    assert_eq!(connection.call(&[("X", &large)], b"large").await.text(), "large");
 }

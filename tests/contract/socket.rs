@@ -19,8 +19,9 @@ async fn serves(path: &str, more: &[(&str, &str)]) {
     command.env_clear().env("FN_LISTENER", format!("unix:{path}")).envs(more.iter().copied());
     let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     let socket = Path::new(path);
-    for _ in 0..500 {
-        if socket.exists() {
+    // A stale name is there from the start, and leads nowhere until it is replaced.
+    for _ in 0..1000 {
+        if tokio::net::UnixStream::connect(socket).await.is_ok() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -66,13 +67,16 @@ async fn a_path_of_107_bytes_works_and_a_stale_one_is_replaced() {
     serves(path, &[("FN_FORMAT", "http-stream")]).await;
 }
 
+/// Variables, the exit code they end with, and what is said.
+type Case<'a> = (&'a [(&'a str, &'a str)], i32, &'a str);
+
 #[test]
 fn what_cannot_be_served_ends_with_a_reason_and_no_socket() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("lsnr.sock");
     let listener = format!("unix:{}", socket.display());
     let long = format!("unix:/{}", "x".repeat(107));
-    let cases: &[(&[(&str, &str)], i32, &str)] = &[
+    let cases: &[Case<'_>] = &[
         (&[], 2, "FN_LISTENER is not set"),
         (&[("FN_LISTENER", "")], 2, "FN_LISTENER is not set"),
         (&[("FN_LISTENER", "tcp:/x")], 2, "it must begin with 'unix:/'"),

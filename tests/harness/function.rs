@@ -7,6 +7,7 @@ use cargo_fdk::{assets, compile};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// An example, built once for this test binary, its model fetched.
 pub fn spec(name: &str) -> Spec {
@@ -42,4 +43,16 @@ pub async fn start(name: &str, config: &[(&str, &str)]) -> Container {
 /// A connection of the test's own to a running function.
 pub async fn connect(container: &Container) -> Connection {
     Connection::open(&container.directory().join("lsnr.sock")).await
+}
+
+/// Waits until the function has printed a line that holds `text`, and returns all lines.
+pub async fn wait_for_line(container: &Container, text: &str) -> Vec<String> {
+    for _ in 0..1000 {
+        let lines = container.logs().lines();
+        if lines.iter().any(|line| line.contains(text)) {
+            return lines;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no line with {text:?} within 10 s: {:#?}", container.logs().lines());
 }

@@ -1,14 +1,6 @@
 //! What the black-box tests share: functions built and run for real, a plain HTTP client, and honesty about what could
 //! not run.
 
-// A test that cannot go on says so by panicking.
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "this crate is only called by tests"
-)]
-
 pub mod function;
 pub mod http1;
 pub mod not_run;

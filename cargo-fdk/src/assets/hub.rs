@@ -25,7 +25,10 @@ pub(super) fn obtain(
     progress: &Progress,
 ) -> Result<(), String> {
     let agent: Agent = Agent::config_builder()
+        .timeout_resolve(Some(Duration::from_secs(3)))
         .timeout_connect(Some(Duration::from_secs(3)))
+        // A stalled download holds the lock that others wait for; what came of it is kept.
+        .timeout_recv_body(Some(Duration::from_mins(30)))
         .timeout_recv_response(Some(Duration::from_secs(30)))
         .http_status_as_error(false)
         .build()

@@ -50,9 +50,14 @@ pub fn fetch(assets: &Path, names: &[String]) -> Result<()> {
 
 fn fetch_model(assets: &Path, name: &str, model: &Model) -> Result<()> {
     let folder = assets.join(name);
+    // A complete folder may be read-only.
+    if model.files.iter().all(|file| place::is_verified(&folder, file)) {
+        return Ok(());
+    }
     fs::create_dir_all(&folder).map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
     let progress = Progress::new(name);
     let _lock = lock(&folder, &progress)?;
+    place::sweep(&folder);
     let mut missing: Vec<&File> =
         model.files.iter().filter(|file| !place::is_verified(&folder, file)).collect();
     if missing.is_empty() {

@@ -41,3 +41,16 @@ pub(super) fn finish(partial: &Path, folder: &Path, file: &File) -> Result<(), S
     let place = folder.join(&file.path);
     fs::rename(partial, &place).map_err(|error| format!("{}: {error}", place.display()))
 }
+
+/// Removes what a download that was killed left behind, except a part that a later one can go on with. The lock must be
+/// held.
+pub(super) fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(STAGING) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// How the names of staging folders begin.
+pub(super) const STAGING: &str = ".wheel";

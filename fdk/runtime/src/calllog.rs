@@ -17,11 +17,12 @@ pub(crate) struct CallLog {
     began: Instant,
     received: u64,
     told: bool,
+    in_flight: Option<Arc<()>>,
 }
 
 impl CallLog {
     pub(crate) fn begin(call: Arc<Call>) -> Self {
-        Self { call, began: Instant::now(), received: 0, told: false }
+        Self { call, began: Instant::now(), received: 0, told: false, in_flight: None }
     }
 
     pub(crate) fn call(&self) -> &Call {
@@ -30,6 +31,11 @@ impl CallLog {
 
     pub(crate) fn received(&mut self, bytes: u64) {
         self.received = bytes;
+    }
+
+    /// Counts as a call in flight from here until this is dropped.
+    pub(crate) fn hold(&mut self, in_flight: Arc<()>) {
+        self.in_flight = Some(in_flight);
     }
 
     pub(crate) fn oversize(&self, bytes: u64) {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 const FDK_VERSION: (HeaderName, HeaderValue) = (
@@ -29,6 +30,8 @@ pub(crate) struct Dispatcher {
     executor: Executor,
     config: Arc<Config>,
     limits: Limits,
+    /// Held by each call whose request has come whole, until its reply has been handed over.
+    in_flight: Arc<()>,
 }
 
 /// The sizes above which a body is refused, in bytes; `None` is no limit.
@@ -53,7 +56,7 @@ impl Limits {
 
 impl Dispatcher {
     pub(crate) fn new(executor: Executor, config: Arc<Config>, limits: Limits) -> Self {
-        Self { executor, config, limits }
+        Self { executor, config, limits, in_flight: Arc::default() }
     }
 
     /// Answers one request. Only `POST /call` is a call; the agent sends nothing else.
@@ -89,9 +92,19 @@ impl Dispatcher {
             }
         };
         log.received(body.len() as u64);
+        log.hold(self.in_flight.clone());
         match self.call(&call, body).await {
             Ok(answer) => self.answer(answer, log),
             Err(error) => fail(&error, log),
+        }
+    }
+
+    /// Waits until no call has been in flight for a second: a request that never comes whole is not waited for.
+    pub(crate) async fn drained(&self) {
+        let mut idle = 0;
+        while idle < 20 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            idle = if Arc::strong_count(&self.in_flight) > 1 { 0 } else { idle + 1 };
         }
     }
 

@@ -159,7 +159,7 @@ async fn serve<S: 'static>(
     // Dropping runs the handler's destructors, which may panic as well.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
     let reply = match (done, dropped) {
-        (None, _) => return,
+        (None, _) => return warn_if_late(&call, true),
         (Some(Err(panic)), _) | (_, Err(panic)) => Err(panicked(&*panic)),
         (Some(Ok(reply)), Ok(())) => reply,
     };

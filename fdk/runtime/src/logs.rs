@@ -56,7 +56,8 @@ pub(crate) fn init(config: &Config) -> Result<(), String> {
 
 /// Says on stderr why the function does not run, whether or not logs are set up.
 pub(crate) fn refusal(message: &str) {
-    if FORMAT.get().is_some() {
+    // A level filter must not make a function end without a reason.
+    if FORMAT.get().is_some() && tracing::enabled!(target: "fdk::start", Level::ERROR) {
         tracing::error!(target: "fdk::start", "{message}");
     } else {
         let _ = writeln!(std::io::stderr(), "fdk: {message}");

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
 
-/// The agent forwards whatever headers the caller sent; hyper's own default of 100 is a caller's to exceed.
-const MAX_HEADERS: usize = 1024;
+/// The agent forwards whatever headers the caller sent, up to the 1 MiB that Go's server reads; hyper's own defaults (100
+/// headers, 400 KiB) are a caller's to exceed, and its answer to that would cost the container.
+const MAX_HEADERS: usize = 16 * 1024;
+const MAX_HEAD: usize = 2 * 1024 * 1024;
 
 /// Serves until `stop`, then lets calls in flight end.
 pub(crate) async fn serve(
@@ -23,7 +25,7 @@ pub(crate) async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.max_headers(MAX_HEADERS);
+    http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD);
     let mut stop = std::pin::pin!(stop);
     loop {
         let stream = tokio::select! {

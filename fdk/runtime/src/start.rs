@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// A check that is cheap enough to make before the socket is published.
 pub(crate) type Check = Box<dyn FnOnce(&Init) -> Result<(), Refusal>>;
@@ -60,7 +61,7 @@ fn start<S: 'static>(
         let began = Instant::now();
         let fail = |error: std::io::Error| Refusal::initialisation(format!("cannot start: {error}"));
         // The handlers are in place before anybody can know that we run: as PID 1, a signal without one is ignored.
-        let stop = StopSignals::listen().map_err(fail)?;
+        let mut signals = StopSignals::listen().map_err(fail)?;
         let (names, listener) = Listener::bind(&socket).map_err(|error| refuse(error.to_string()))?;
         let listener = UnixListener::from_std(listener).map_err(fail)?;
         names.publish().map_err(|error| refuse(error.to_string()))?;
@@ -69,24 +70,35 @@ fn start<S: 'static>(
         let executor = Executor::start(program, init.clone()).map_err(fail)?;
         let mut status = executor.status();
         let dispatcher = Arc::new(Dispatcher::new(executor, config, limits));
-        let mut failed = None;
-        server::serve(listener, dispatcher, async {
-            let load_failed = async {
-                match status.wait_for(|status| !matches!(status, Status::Loading)).await.as_deref() {
-                    Ok(Status::Failed(refusal)) => refusal.clone(),
-                    _ => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = stop.received() => {}
-                refusal = load_failed => {
-                    failed = Some(refusal);
-                    // Time for the calls that waited to be written out, well within the 50 ms of the contract.
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut serving = std::pin::pin!(server::serve(listener, dispatcher.clone(), async {
+            let _ = stopped.await;
+        }));
+        let load_failed = async {
+            match status.wait_for(|status| !matches!(status, Status::Loading)).await.as_deref() {
+                Ok(Status::Failed(refusal)) => refusal.clone(),
+                _ => std::future::pending().await,
             }
-        })
-        .await;
+        };
+        let failed = tokio::select! {
+            () = &mut serving => None,
+            () = signals.received() => None,
+            refusal = load_failed => Some(refusal),
+        };
+        let _ = stop.send(());
+        let patience = async {
+            match &failed {
+                // The calls that waited have their answers: time to write them out, well within the contract's 50 ms.
+                Some(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                None => dispatcher.drained().await,
+            }
+        };
+        tokio::select! {
+            () = &mut serving => {}
+            () = patience => {}
+            // Asked twice means at once.
+            () = signals.received() => {}
+        }
         drop(names);
         // Why it failed has been told by the thread that loads.
         Ok(failed.map_or(ExitCode::SUCCESS, |refusal: Refusal| refusal.exit().into()))
@@ -104,7 +116,7 @@ impl StopSignals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn received(mut self) {
+    async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -116,7 +128,8 @@ impl StopSignals {
 /// host's cores, which in a container with a CPU share is many too many.
 #[expect(unsafe_code, reason = "the environment can only be set through an unsafe call")]
 fn set_thread_variables(config: &Config) -> Result<u64, String> {
-    let available = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    // A CPU share is not visible here, only quotas and affinity; the sandbox allows 50 threads in all.
+    let available = std::thread::available_parallelism().map_or(1, |count| count.get().min(32) as u64);
     let threads = match config.get("FDK_THREADS").map(str::trim) {
         None | Some("") => available,
         Some(text) => match text.parse() {

@@ -43,19 +43,18 @@ impl WireBody {
 
 impl Stream {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        if let Poll::Ready(next) = self.chunks.poll_recv(cx) {
-            let Some(chunk) = next else {
-                self.log.answered(Outcome::Ok, self.sent);
-                return Poll::Ready(None);
-            };
-            let chunk = chunk.and_then(|chunk| self.count(chunk));
-            return Poll::Ready(Some(chunk.inspect_err(|error| self.broken(error))));
+        // The deadline first: a stream that always has a chunk ready must end as well.
+        if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            let error = Error::timed_out();
+            self.broken(&error);
+            return Poll::Ready(Some(Err(error)));
         }
-        let Some(deadline) = &mut self.deadline else { return Poll::Pending };
-        ready!(deadline.as_mut().poll(cx));
-        let error = Error::timed_out();
-        self.broken(&error);
-        Poll::Ready(Some(Err(error)))
+        let Some(chunk) = ready!(self.chunks.poll_recv(cx)) else {
+            self.log.answered(Outcome::Ok, self.sent);
+            return Poll::Ready(None);
+        };
+        let chunk = chunk.and_then(|chunk| self.count(chunk));
+        Poll::Ready(Some(chunk.inspect_err(|error| self.broken(error))))
     }
 
     fn count(&mut self, chunk: Bytes) -> Result<Bytes> {

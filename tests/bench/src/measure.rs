@@ -26,17 +26,40 @@ pub(crate) struct Calls {
     /// Of each round, its median and its rate.
     pub(crate) round_micros: Vec<f64>,
     pub(crate) round_rate: Vec<f64>,
+    /// Processor time of the server for one call, of each round: what waiting for a core cannot change.
+    pub(crate) round_cpu_micros: Vec<f64>,
 }
 
 /// How much of everything.
 struct Plan {
     spawns: usize,
-    small: (usize, usize),
-    large: (usize, usize),
+    small: Blocks,
+    large: Blocks,
 }
 
-const FULL: Plan = Plan { spawns: 25, small: (100, 100), large: (60, 10) };
-const QUICK: Plan = Plan { spawns: 5, small: (10, 100), large: (6, 10) };
+/// Servers started one after the other, rounds for each, calls in a round.
+struct Blocks {
+    servers: usize,
+    rounds: usize,
+    calls: usize,
+}
+
+const FULL: Plan = Plan {
+    spawns: 25,
+    small: Blocks { servers: 25, rounds: 8, calls: 100 },
+    large: Blocks { servers: 10, rounds: 10, calls: 10 },
+};
+const QUICK: Plan = Plan {
+    spawns: 5,
+    small: Blocks { servers: 3, rounds: 5, calls: 100 },
+    large: Blocks { servers: 2, rounds: 5, calls: 10 },
+};
+impl std::fmt::Display for Blocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} servers of each, {} rounds, {} calls", self.servers, self.rounds, self.calls)
+    }
+}
+
 const MEMORY_CALLS: usize = 1000;
 
 /// Measures every peer that is there. One that fails is reported as such, and the others go on.
@@ -54,32 +77,36 @@ pub(crate) fn all(peers: &[Peer], quick: bool) -> Result<Vec<Measured>> {
     eprintln!("memory after {MEMORY_CALLS} calls");
     each(peers, &mut measured, |_, peer, figures| weigh(peer, figures));
 
-    eprintln!("1 KB: {} rounds of {} calls", plan.small.0, plan.small.1);
-    rounds(peers, &mut measured, &[b'x'; 1024], plan.small, |figures| &mut figures.small);
-    eprintln!("1 MB: {} rounds of {} calls", plan.large.0, plan.large.1);
-    rounds(peers, &mut measured, &vec![b'x'; 1024 * 1024], plan.large, |figures| &mut figures.large);
+    eprintln!("1 KB: {}", plan.small);
+    blocks(peers, &mut measured, &[b'x'; 1024], &plan.small, |figures| &mut figures.small);
+    eprintln!("1 MB: {}", plan.large);
+    blocks(peers, &mut measured, &vec![b'x'; 1024 * 1024], &plan.large, |figures| &mut figures.large);
     if measured.iter().all(Result::is_err) {
         return Err("nothing could be measured".into());
     }
     Ok(measured)
 }
 
-/// Calls of one size, to servers started for it: what a large body leaves in a server's heap is no part of a small call.
-fn rounds(
+/// Calls of one size, to servers started for it: what a large body leaves in a server's heap is no part of a small
+/// call. They are started anew several times: where the system puts a server's threads at its start it leaves them, and
+/// that alone makes a small call half as slow again.
+fn blocks(
     peers: &[Peer],
     measured: &mut [Measured],
     body: &[u8],
-    (rounds, count): (usize, usize),
+    plan: &Blocks,
     figures_of: fn(&mut Figures) -> &mut Calls,
 ) {
-    let mut servers: Vec<Option<(Function, Connection)>> = Vec::new();
-    for (peer, measured) in peers.iter().zip(&mut *measured) {
-        servers.push(if peer.echoes { connect(peer, body, measured) } else { None });
-    }
-    for _ in 0..rounds {
-        each(peers, measured, |index, _, figures| {
-            calls(&mut servers[index], body, count, figures_of(figures))
-        });
+    for _ in 0..plan.servers {
+        let mut servers: Vec<Option<(Function, Connection)>> = Vec::new();
+        for (peer, measured) in peers.iter().zip(&mut *measured) {
+            servers.push(if peer.echoes { connect(peer, body, measured) } else { None });
+        }
+        for _ in 0..plan.rounds {
+            each(peers, measured, |index, _, figures| {
+                calls(&mut servers[index], body, plan.calls, figures_of(figures))
+            });
+        }
     }
 }
 
@@ -143,20 +170,25 @@ fn calls(
     count: usize,
     figures: &mut Calls,
 ) -> Result<()> {
-    let Some((_, connection)) = server else { return Ok(()) };
+    let Some((function, connection)) = server else { return Ok(()) };
     // Anew for each round, so that its deadline lies ahead.
     let request = request(body, "text/plain");
     // Wakes the peer, whose caches the others have taken since its last turn.
     connection.call(&request)?;
     let first = figures.micros.len();
+    let cpu = function.cpu()?;
     let began = Instant::now();
     for _ in 0..count {
         let began = Instant::now();
         connection.call(&request)?;
         figures.micros.push(milliseconds(began.elapsed()) * 1e3);
     }
+    let took = began.elapsed();
+    let cpu = function.cpu()?.saturating_sub(cpu);
     #[expect(clippy::cast_precision_loss, reason = "a few hundred calls")]
-    figures.round_rate.push(count as f64 / began.elapsed().as_secs_f64());
+    let count = count as f64;
+    figures.round_rate.push(count / took.as_secs_f64());
+    figures.round_cpu_micros.push(milliseconds(cpu) * 1e3 / count);
     figures.round_micros.push(median(&figures.micros[first..]));
     Ok(())
 }

@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 /// A figure that a peer may have, by its name in the JSON and its head in the table.
 struct Column(&'static str, &'static str, fn(&Figures) -> Option<f64>);
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column("p50_1kb_us", "1KB p50 µs", |figures| at(&figures.small, 0.5)),
     Column("p99_1kb_us", "p99", |figures| at(&figures.small, 0.99)),
     Column("calls_per_second", "calls/s", |figures| some(median(&figures.small.round_rate))),
+    Column("cpu_1kb_us", "CPU µs", |figures| some(median(&figures.small.round_cpu_micros))),
     Column("p50_1mb_us", "1MB p50 µs", |figures| at(&figures.large, 0.5)),
     Column("p99_1mb_us", "p99", |figures| at(&figures.large, 0.99)),
     Column("spawn_to_socket_ms", "socket ms", |figures| some(median(&figures.socket_ms))),
