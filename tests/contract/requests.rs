@@ -166,7 +166,7 @@ async fn a_stream_is_chunked_and_ends_where_the_deadline_is() {
 async fn as_many_headers_as_the_agent_forwards_are_taken() {
     let container = function::start("probe", &[]).await;
     let mut connection = function::connect(&container).await;
-    let names: Vec<String> = (0..3000).map(|index| format!("X-{index}")).collect();
+    let names: Vec<String> = (0..1000).map(|index| format!("X-{index}")).collect();
     let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "v")).collect();
     assert_eq!(connection.call(&many, b"many").await.text(), "many");
     let large = "v".repeat(900_000);

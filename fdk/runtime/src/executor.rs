@@ -11,6 +11,7 @@ use crate::init::{Init, Refusal};
 use crate::logframe::LogFrame;
 use crate::reply::{Body, Chunks, Reply};
 use bytes::Bytes;
+use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::HeaderMap;
 use std::cell::RefCell;
@@ -110,8 +111,18 @@ fn run<S: 'static>(
     let service = Rc::new(RefCell::new(service));
     let frame = LogFrame::from_config(init.config()).map(Rc::new);
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        while let Some(job) = queue.recv().await {
-            tokio::task::spawn_local(serve(job, state.clone(), service.clone(), frame.clone()));
+        // Polled here rather than spawned: the platform sends one call at a time, and a task for each costs more than
+        // the rest of the way.
+        let mut running = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(()) = running.next(), if !running.is_empty() => {}
+                job = queue.recv() => match job {
+                    Some(job) => running.push(serve(job, state.clone(), service.clone(), frame.clone())),
+                    None => break,
+                },
+            }
         }
     });
 }

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
 
-/// The agent forwards whatever headers the caller sent, up to the 1 MiB that Go's server reads; hyper's own defaults (100
-/// headers, 400 KiB) are a caller's to exceed, and its answer to that would cost the container.
-const MAX_HEADERS: usize = 16 * 1024;
+/// The agent forwards whatever headers the caller sent, and hyper's own defaults (100 headers, 400 KiB) are a caller's to
+/// exceed; its answer to that, a 431, costs the container. hyper clears room for this many headers at every request, so
+/// ten times as many would cost more than all the rest of a call.
+const MAX_HEADERS: usize = 1024;
 const MAX_HEAD: usize = 2 * 1024 * 1024;
 
 /// Serves until `stop`, then lets calls in flight end.
