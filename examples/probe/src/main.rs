@@ -7,7 +7,7 @@
 mod knobs;
 mod show;
 
-use fdk::{Bytes, Context, Error, Init, Reply, Result};
+use fdk::{Bytes, Context, Error, Init, IntoReply as _, Reply, Result};
 use futures_util::stream;
 use knobs::Knobs;
 use std::process::ExitCode;
@@ -70,7 +70,7 @@ async fn probe(cx: Context<State>, body: Bytes) -> Result<Reply> {
             let size = usize::try_from(bytes.unwrap_or(1024))?;
             Reply::stream(stream::iter((0..chunks).map(move |_| Ok::<_, Error>(vec![b'x'; size]))))
         }
-        (None, Some(bytes), None) => Reply::new(vec![b'x'; usize::try_from(bytes)?]),
+        (None, Some(bytes), None) => vec![b'x'; usize::try_from(bytes)?].into_reply()?,
         (None, None, None) => Reply::new("{\"ok\":true}").header("content-type", "application/json")?,
     };
     for name in &knobs.echo_headers {
