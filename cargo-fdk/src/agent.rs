@@ -2,24 +2,26 @@
 //!
 //! The container here is a process with a directory and an environment of its own.
 
+mod process;
+mod request;
+
 use crate::logs::Logs;
-use crate::socket::{self, SocketWatch};
+use crate::socket::SocketWatch;
 use crate::usage::{self, Memory};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt, Empty, StreamBody, combinators::BoxBody};
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt as _, combinators::BoxBody};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use hyperlocal::UnixConnector;
-use rustix::process::{Pid, Signal, kill_process_group};
+use process::Process;
+use request::{call_id, request};
+use rustix::process::Signal;
 use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
-use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
 
 /// How long a function may take until its socket is there (`FN_HOT_START_TIMEOUT_MSECS`).
 const START_LIMIT: Duration = Duration::from_secs(5);
@@ -285,126 +287,4 @@ fn lost(error: &hyper_util::client::legacy::Error) -> Fault {
         cause = deeper;
     }
     Fault::new(502, "error receiving function response", cause.to_string())
-}
-
-/// `POST /call` as the agent writes it (`createUDSRequest`).
-fn request(
-    socket: &std::path::Path,
-    call_id: &str,
-    deadline: SystemTime,
-    call: Call,
-) -> Request<BoxBody<Bytes, Infallible>> {
-    // Of unknown length, as the agent's body is: chunked unless there is nothing to send.
-    let body = if call.body.is_empty() {
-        Empty::new().boxed()
-    } else {
-        let frame = Ok::<_, Infallible>(http_body::Frame::data(call.body));
-        BodyExt::boxed(StreamBody::new(futures_util::stream::iter([frame])))
-    };
-    let mut request = Request::new(body);
-    *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = hyperlocal::Uri::new(socket, "/call").into();
-    *request.headers_mut() = call.headers;
-    let headers = request.headers_mut();
-    headers.insert(http::header::HOST, HeaderValue::from_static("localhost"));
-    let mut set = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
-    set("fn-call-id", call_id);
-    set("fn-deadline", &whole_seconds(deadline));
-    request
-}
-
-/// RFC 3339 without fractions: Go's `time.RFC3339` cuts them off.
-fn whole_seconds(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let time = i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    time.unwrap_or_default().to_string()
-}
-
-/// 26 characters that sort by time, as the platform's ids are.
-fn call_id() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let millis = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-    let count = u128::from(COUNT.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff);
-    let id = (millis << 80) | (u128::from(std::process::id()) << 32) | count;
-    (0..26).rev().map(|digit| char::from(DIGITS[(id >> (5 * digit) & 31) as usize])).collect()
-}
-
-/// The function's process, which dies with this value.
-struct Process {
-    child: Child,
-    group: Option<Pid>,
-}
-
-impl Process {
-    fn spawn(spec: &Spec, directory: &TempDir, logs: &Logs) -> std::io::Result<Self> {
-        let listener = format!("unix:{}", directory.path().join(socket::NAME).display());
-        let memory = spec.memory.to_string();
-        let id = format!("01LOCAL{}", spec.name.to_uppercase());
-        let mut child = Command::new(&spec.executable)
-            .env_clear()
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .env("HOME", directory.path())
-            .envs(spec.config.iter().map(|(key, value)| (key, value)))
-            .env("FN_LISTENER", listener)
-            .env("FN_FORMAT", "http-stream")
-            .env("FN_MEMORY", memory)
-            .env("FN_TYPE", "sync")
-            .env("FN_FN_ID", id)
-            .env("FN_APP_ID", "01LOCALAPP")
-            .current_dir(directory.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        if let Some(stdout) = child.stdout.take() {
-            logs.collect(stdout, spec.echo);
-        }
-        if let Some(stderr) = child.stderr.take() {
-            logs.collect(stderr, spec.echo);
-        }
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        Ok(Self { child, group })
-    }
-
-    fn kill(&self) {
-        self.signal(Signal::KILL);
-    }
-
-    fn signal(&self, signal: Signal) {
-        // Once it has been waited for, its id may be another's.
-        if let Some(group) = self.group.filter(|_| self.child.id().is_some()) {
-            let _ = kill_process_group(group, signal);
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_sort_by_time_and_differ() {
-        let ids: Vec<String> = (0..100).map(|_| call_id()).collect();
-        assert!(ids.is_sorted() && ids.iter().all(|id| id.len() == 26));
-        assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 100);
-    }
-
-    #[test]
-    fn a_deadline_has_whole_seconds() {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_348_800_999);
-        assert_eq!(whole_seconds(time), "2026-11-22T12:00:00Z");
-    }
 }
