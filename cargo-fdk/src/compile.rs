@@ -23,10 +23,24 @@ struct Target {
     name: String,
 }
 
+/// Cargo, as from a plain shell. What an outer `cargo run` or `cargo test` says of its own package is taken away: build
+/// scripts watch these variables (ring's does), and would build their crates anew at each change of who calls.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    for (key, _) in std::env::vars_os() {
+        let name = key.to_string_lossy();
+        let of_a_package =
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|prefix| name.starts_with(prefix));
+        if of_a_package || matches!(&*name, "CARGO_CRATE_NAME" | "CARGO_PRIMARY_PACKAGE" | "OUT_DIR") {
+            command.env_remove(&key);
+        }
+    }
+    command
+}
+
 /// Builds the function's binary and returns its path. Cargo's own progress and errors go to stderr.
 pub fn build(function: &Function) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut child = Command::new(cargo)
+    let mut child = cargo()
         .args(["build", "--release", "--message-format=json-render-diagnostics", "-p", function.package()])
         .arg("--manifest-path")
         .arg(function.folder().join("Cargo.toml"))

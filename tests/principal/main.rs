@@ -12,7 +12,7 @@ use workspace_tests::root;
 /// The command's own binary: what it reads of the environment must be the vector's alone.
 static FDK: LazyLock<PathBuf> = LazyLock::new(|| {
     let version =
-        Command::new(env!("CARGO")).args(["fdk", "--version"]).current_dir(root()).output().unwrap();
+        cargo_fdk::compile::cargo().args(["fdk", "--version"]).current_dir(root()).output().unwrap();
     assert!(version.status.success(), "{}", String::from_utf8_lossy(&version.stderr));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join("release").join("cargo-fdk")
