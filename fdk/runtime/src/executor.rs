@@ -111,8 +111,8 @@ fn run<S: 'static>(
     let service = Rc::new(RefCell::new(service));
     let frame = LogFrame::from_config(init.config()).map(Rc::new);
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        // Polled here rather than spawned: the platform sends one call at a time, and a task for each costs more than
-        // the rest of the way.
+        // Polled here rather than spawned: the platform sends one call at a time, and a task for each would cost an
+        // allocation, a queue and a wake.
         let mut running = FuturesUnordered::new();
         loop {
             tokio::select! {
