@@ -1,20 +1,25 @@
 # One function as one image: docker build --build-arg FUNCTION=hello -t hello .
 # It works with the classic builder and with BuildKit, and `fn build` and `fn deploy` run it as it is.
+# deploy/IMAGES.md has the build arguments, the layers, and building behind a mirror or without a network.
 
 # The two bases must come from the same release, or the binary may ask for a newer libc than the runtime has.
 ARG BUILDER=rust:1.95-slim-bookworm
-# A function links libc, libm and libgcc_s and needs nothing else; debian:bookworm-slim works as well, with a shell.
+# A function links libc, libm and libgcc_s and needs nothing else. debian:bookworm-slim works as well, with a shell;
+# with STATIC=1 so does scratch.
 ARG RUNTIME=gcr.io/distroless/cc-debian12
+# Where the workspace is in the context; deploy/stage puts it elsewhere for a build from a function's folder.
+ARG WORKSPACE=.
 
 
-# The workspace twice: as it is, and as manifests with empty sources.
-FROM ${BUILDER} AS source
+# The manifests with empty sources, and what kind of function it is: `model` when it links the inference room.
+FROM ${BUILDER} AS manifests
+ARG WORKSPACE
 WORKDIR /src
-COPY Cargo.toml Cargo.lock ./
-COPY fdk fdk
-COPY cargo-fdk cargo-fdk
-COPY examples examples
-COPY tests tests
+COPY ${WORKSPACE}/Cargo.toml ${WORKSPACE}/Cargo.lock ./
+COPY ${WORKSPACE}/fdk fdk
+COPY ${WORKSPACE}/cargo-fdk cargo-fdk
+COPY ${WORKSPACE}/examples examples
+COPY ${WORKSPACE}/tests tests
 RUN set -e; mkdir /manifests; \
     find . -name Cargo.toml -o -name Cargo.lock | xargs cp --parents -t /manifests; \
     cargo metadata --offline --no-deps --format-version 1 >/tmp/members.json; \
@@ -22,54 +27,99 @@ RUN set -e; mkdir /manifests; \
         mkdir -p "/manifests/${target%/*}"; \
         echo '#![allow(warnings)] fn main() {}' >"/manifests/$target"; \
     done
+ARG FUNCTION=embed
+RUN set -e; mkdir /kind; kind=plain; \
+    if grep -Eq 'inference|vision|speech' "examples/${FUNCTION}/Cargo.toml"; then kind=model; fi; \
+    echo "$kind" >/kind/kind
 
 
-# The dependencies alone. A COPY from a stage is cached by content, so that only an edited manifest builds them anew.
-# A function that links the inference room has a model, and needs the tool that fetches it; for another it is not
-# built.
+# The list of crates that goes into the binary, for scanners to read. Empty: without it, and without fetching the tool.
+FROM ${BUILDER} AS auditable
+ARG AUDITABLE=0.7.7
+RUN set -e; mkdir -p /tools/bin; \
+    if [ -n "${AUDITABLE}" ]; then cargo install --locked --root /tools "cargo-auditable@${AUDITABLE}"; fi
+
+
+# The dependencies alone, those that all functions of a kind share: candle, the largest, is built once. A COPY from a
+# stage is cached by content, so that only an edited manifest builds them anew.
 FROM ${BUILDER} AS deps
+ARG WORKSPACE
 WORKDIR /src
 # candle picks its kernels when it is compiled. x86-64-v3 (AVX2, FMA) is a Haswell of 2013 or later; for older hosts say
 # x86-64, on arm64 generic.
 ARG TARGET_CPU=x86-64-v3
-ENV RUSTFLAGS="-C target-cpu=${TARGET_CPU}"
-ARG FUNCTION=embed
-COPY --from=source /manifests ./
-# The empty crates must go: cargo compares times, and the sources that come next are older than they.
-RUN set -e; cargo build --release --locked -p "${FUNCTION}"; \
-    if ls target/release/deps/libfdk_inference-* >/dev/null 2>&1; then \
-        cargo build --release --locked -p cargo-fdk; \
-    fi; \
-    cargo clean --release --locked --offline --workspace
+# 1 links libc into the binary, which then needs nothing of the runtime base.
+ARG STATIC=
+# A registry mirror, or vendored sources: .cargo/config.toml says where.
+COPY ${WORKSPACE}/.cargo .cargo
+COPY --from=manifests /manifests ./
+# A named target keeps its flags from build scripts. The paths of sources are no part of the binary.
+RUN set -e; target=$(rustc -vV | sed -n 's/^host: //p'); \
+    cargo fetch --locked --target "$target"; \
+    flags="-Ctarget-cpu=${TARGET_CPU} ${STATIC:+-Ctarget-feature=+crt-static}"; \
+    for sources in /src/.cargo/vendor "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do \
+        flags="$flags --remap-path-prefix=$sources=/crates"; \
+    done; \
+    mkdir -p /.cargo; \
+    printf '[build]\ntarget = "%s"\nrustflags = "%s"\n' "$target" "$flags" >/.cargo/config.toml
+COPY --from=manifests /kind /kind
+RUN set -e; if grep -q model /kind/kind; then \
+        cargo build --release --locked --offline -p cargo-fdk; \
+        cargo build --release --locked --offline -p fdk --features inference; \
+    fi
+
+
+# The tool that fetches models. An edited function does not build it anew.
+FROM deps AS tool
+ARG WORKSPACE
+COPY ${WORKSPACE}/fdk fdk
+COPY ${WORKSPACE}/cargo-fdk cargo-fdk
+# Cargo compares times, and the sources are older than what was made of the empty ones.
+RUN set -e; mkdir /tools; \
+    if grep -q model /kind/kind; then \
+        find fdk cargo-fdk -name '*.rs' -exec touch {} +; \
+        cargo build --release --locked --offline -p cargo-fdk; \
+        install target/*-*/release/cargo-fdk /tools/; \
+    fi
 
 
 FROM deps AS build
+ARG WORKSPACE
 ARG FUNCTION=embed
-COPY --from=source /src ./
-RUN set -e; cargo build --release --locked --offline -p "${FUNCTION}"; \
-    install -D "target/release/${FUNCTION}" /out/func; mkdir /out/tools; \
-    if ls target/release/deps/libfdk_inference-* >/dev/null 2>&1; then \
-        cargo build --release --locked --offline -p cargo-fdk; \
-        install target/release/cargo-fdk /out/tools/; \
-    fi
+RUN cargo build --release --locked --offline -p "${FUNCTION}"
+COPY --from=auditable /tools/bin /usr/local/bin
+COPY ${WORKSPACE}/fdk fdk
+COPY ${WORKSPACE}/examples/${FUNCTION} examples/${FUNCTION}
+# With the roots for TLS: a function with a client needs them, and not every base has them.
+RUN set -e; auditable=; if [ -e /usr/local/bin/cargo-auditable ]; then auditable=auditable; fi; \
+    find fdk examples -name '*.rs' -exec touch {} +; \
+    cargo $auditable build --release --locked --offline -p "${FUNCTION}"; \
+    install -D target/*-*/release/"${FUNCTION}" /out/function/func; \
+    roots=/etc/ssl/certs/ca-certificates.crt; \
+    if [ -e $roots ]; then install -D -m 644 $roots /out$roots; fi
 
 
 # The function's model, from model-assets/ of the context or else from its source, and verified in both cases. What else
 # model-assets/ holds stays out of the image. A stage of its own: it runs again when the tool, func.yaml or
 # model-assets/ changes, not at every edit.
 FROM ${BUILDER} AS assets
+ARG WORKSPACE
 WORKDIR /src
 ARG FUNCTION=embed
-COPY --from=build /out/tools /tools
-COPY examples/${FUNCTION}/Cargo.toml examples/${FUNCTION}/func.yaml examples/${FUNCTION}/
-COPY model-assets model-assets
+# How the prepared file keeps weights: f32, f16 or int8. It is all of the model's weights that the image has.
+ARG PRECISION=f16
+COPY --from=tool /tools /tools
+COPY ${WORKSPACE}/examples/${FUNCTION}/Cargo.toml ${WORKSPACE}/examples/${FUNCTION}/func.yaml examples/${FUNCTION}/
+COPY ${WORKSPACE}/model-assets model-assets
 # Readable by any user: a file downloaded by root may be root's alone.
 RUN set -e; mkdir /model-assets; \
     if [ -e /tools/cargo-fdk ]; then \
         cp model-assets/models.toml /model-assets/; \
+        find model-assets -maxdepth 1 -name '*.head.safetensors' -exec cp -t /model-assets {} +; \
         model=$(awk '$1 == "FDK_MODEL:" { gsub(/["\047]/, "", $2); print $2 }' "examples/${FUNCTION}/func.yaml"); \
         if [ -d "model-assets/${model:-none}" ]; then cp -r "model-assets/${model}" /model-assets/; fi; \
         /tools/cargo-fdk assets fetch --for "examples/${FUNCTION}" --dir /model-assets; \
+        /tools/cargo-fdk assets prepare --for "examples/${FUNCTION}" --dir /model-assets --precision "${PRECISION}" --only; \
         rm -f /model-assets/*/.lock; \
     fi; \
     chmod -R a+rX /model-assets
@@ -77,12 +127,16 @@ RUN set -e; mkdir /model-assets; \
 
 FROM ${RUNTIME}
 ARG FUNCTION=embed
+ARG VERSION=unknown
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="${FUNCTION}" \
       org.opencontainers.image.description="A function for Fn and OCI Functions, built with the Rust FDK" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /function
 COPY --from=assets /model-assets model-assets/
-COPY --from=build /out/func func
+COPY --from=build /out /
 # The user that the platform sets; no VOLUME, which it refuses.
 USER 1000:1000
 ENTRYPOINT ["/function/func"]

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use tokio::io::AsyncBufReadExt as _;
 
 /// One line of cargo's `--message-format=json`, as far as it matters here.
 #[derive(Deserialize)]
@@ -40,24 +41,58 @@ pub fn cargo() -> Command {
 
 /// Builds the function's binary and returns its path. Cargo's own progress and errors go to stderr.
 pub fn build(function: &Function) -> Result<PathBuf> {
-    let mut child = cargo()
+    let mut child = command(function).spawn().map_err(no_cargo)?;
+    let mut executable = None;
+    let lines = child.stdout.take().map(BufReader::new);
+    for line in lines.into_iter().flat_map(BufReader::lines).map_while(std::result::Result::ok) {
+        executable = made(&line, function).or(executable);
+    }
+    judged(function, child.wait(), executable)
+}
+
+/// As [`build`], while others have the thread. Dropped, it ends cargo.
+pub(crate) async fn build_while_serving(function: &Function) -> Result<PathBuf> {
+    let command = tokio::process::Command::from(command(function)).kill_on_drop(true).spawn();
+    let mut child = command.map_err(no_cargo)?;
+    let mut executable = None;
+    if let Some(stdout) = child.stdout.take() {
+        let mut lines = tokio::io::BufReader::new(stdout).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            executable = made(&line, function).or(executable);
+        }
+    }
+    judged(function, child.wait().await, executable)
+}
+
+fn command(function: &Function) -> Command {
+    let mut command = cargo();
+    command
         .args(["build", "--release", "--message-format=json-render-diagnostics", "-p", function.package()])
         .arg("--manifest-path")
         .arg(function.folder().join("Cargo.toml"))
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| Error::failed(format!("cannot run cargo: {error}; install Rust with rustup")))?;
-    let mut executable = None;
-    let lines = child.stdout.take().map(BufReader::new);
-    for line in lines.into_iter().flat_map(BufReader::lines).map_while(std::result::Result::ok) {
-        let Ok(message) = serde_json::from_str::<Message>(&line) else { continue };
-        let named = message.target.is_some_and(|target| target.name == function.package());
-        if message.reason == "compiler-artifact" && named && message.executable.is_some() {
-            executable = message.executable;
-        }
-    }
-    let status = child.wait().map_err(|error| Error::failed(format!("cargo: {error}")))?;
+        .stdout(Stdio::piped());
+    command
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is a mapper of errors")]
+fn no_cargo(error: std::io::Error) -> Error {
+    Error::failed(format!("cannot run cargo: {error}; install Rust with rustup"))
+}
+
+/// The function's executable, where a line of cargo's tells it.
+fn made(line: &str, function: &Function) -> Option<PathBuf> {
+    let message = serde_json::from_str::<Message>(line).ok()?;
+    let named = message.target.is_some_and(|target| target.name == function.package());
+    message.executable.filter(|_| message.reason == "compiler-artifact" && named)
+}
+
+fn judged(
+    function: &Function,
+    status: std::io::Result<ExitStatus>,
+    executable: Option<PathBuf>,
+) -> Result<PathBuf> {
+    let status = status.map_err(|error| Error::failed(format!("cargo: {error}")))?;
     match executable {
         Some(executable) if status.success() => Ok(executable),
         _ if !status.success() => {

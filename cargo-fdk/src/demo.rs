@@ -1,8 +1,9 @@
 //! `cargo fdk demo`: the main job, end to end, and what happened.
 
-use crate::agent::{Call, Container, Reply};
+use crate::agent::{Call, Container, Reply, Spec};
 use crate::function::Function;
 use crate::invoke::prepare;
+use crate::issuer::{Claims, Issuer};
 use crate::logs::Logs;
 use crate::report::{Report, Start};
 use crate::{Error, Result};
@@ -12,7 +13,8 @@ use serde::Deserialize;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
 
 /// The demo's sentences: two pairs of like meaning, and one that is like none.
 const SENTENCES: [&str; 5] = [
@@ -24,12 +26,17 @@ const SENTENCES: [&str; 5] = [
 ];
 /// Calls of one sentence for the latency figure, after the first.
 const REPEATS: usize = 20;
+/// How long a principal issued for the demo is good; as long as OCI's are.
+const ISSUED_FOR: Duration = Duration::from_mins(20);
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Print the report as one JSON object
     #[arg(long)]
     json: bool,
+    /// Give the function a resource principal of a local issuer, made for this run, and show who it then is
+    #[arg(long)]
+    principal: bool,
 }
 
 /// What the function answers.
@@ -45,6 +52,8 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     // The start report is read from the log.
     spec.config.retain(|(key, _)| key != "FDK_LOG_FORMAT" && key != "FDK_LOG");
     spec.config.push(("FDK_LOG_FORMAT".into(), "json".into()));
+    // Removed with its keys when the demo ends, or is interrupted.
+    let issued = if options.principal { Some(issue(&mut spec)?) } else { None };
     let logs = Logs::default();
     let failed = |logs: &Logs, why: String| Error::failed(format!("{why}\n{}", logs.lines().join("\n")));
     let mut container = match Container::start_with_logs(&spec, &logs).await {
@@ -79,6 +88,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         memory: container.memory(),
         granted_mb: function.memory(),
     };
+    drop(issued);
     let code = container.terminate().await.map_err(|error| Error::failed(format!("SIGTERM: {error}")))?;
     if code != Some(0) {
         return Err(failed(&logs, format!("the function did not stop as asked: exit code {code:?}")));
@@ -89,6 +99,25 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         write!(anstream::stdout(), "{report}")
     };
     Ok(ExitCode::SUCCESS)
+}
+
+/// A principal in a folder of its own, in place of any that this environment has.
+fn issue(spec: &mut Spec) -> Result<TempDir> {
+    let folder = tempfile::Builder::new()
+        .prefix("fdk-principal")
+        .tempdir()
+        .map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
+    let issuer = Issuer::open(folder.path())?;
+    issuer.rotate(&Claims { ttl: ISSUED_FOR, others: serde_json::Map::new() }, SystemTime::now())?;
+    let ours = |key: &str| {
+        key.starts_with("OCI_RESOURCE_PRINCIPAL_")
+            || key.starts_with("FDK_PRINCIPAL")
+            || key == "FDK_ISSUER_KEYS"
+    };
+    spec.config.retain(|(key, _)| !ours(key) && key != "OCI_REGION_METADATA");
+    spec.config.extend(issuer.variables());
+    spec.config.push(("FDK_PRINCIPAL".into(), "required".into()));
+    Ok(folder)
 }
 
 /// The code with which the function refused its principal, where it did.

@@ -21,13 +21,27 @@ pub struct Function {
 struct FuncYaml {
     name: String,
     #[serde(default)]
+    version: Option<String>,
+    #[serde(default)]
     memory: Option<u64>,
     #[serde(default)]
     timeout: Option<u64>,
     #[serde(default)]
+    idle_timeout: Option<u64>,
+    #[serde(default)]
     content_type: Option<String>,
+    #[serde(default)]
+    triggers: Vec<Trigger>,
     #[serde(default, deserialize_with = "scalars")]
     config: BTreeMap<String, String>,
+}
+
+/// A path that leads to the function.
+#[derive(Debug, Clone, Deserialize)]
+struct Trigger {
+    #[serde(default)]
+    name: Option<String>,
+    source: String,
 }
 
 /// Configuration values as text: the Fn CLI takes any YAML scalar for a string.
@@ -90,9 +104,27 @@ impl Function {
         Duration::from_secs(self.yaml.timeout.unwrap_or(30).min(86_400))
     }
 
+    /// How long an idle container stays; the platform's default is 30 s.
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.yaml.idle_timeout.unwrap_or(30).min(3600))
+    }
+
+    /// The image's tag; the Fn CLI's first is 0.0.1.
+    pub fn version(&self) -> &str {
+        self.yaml.version.as_deref().unwrap_or("0.0.1")
+    }
+
     /// What `fn invoke` sends as `Content-Type` from this folder.
     pub fn content_type(&self) -> Option<&str> {
         self.yaml.content_type.as_deref()
+    }
+
+    /// Its triggers: name and path within the application, with its slash.
+    pub fn triggers(&self) -> impl Iterator<Item = (&str, String)> {
+        self.yaml.triggers.iter().map(|trigger| {
+            let source = trigger.source.trim_start_matches('/');
+            (trigger.name.as_deref().unwrap_or(self.name()), format!("/{source}"))
+        })
     }
 
     /// The configuration, which becomes environment variables.

@@ -104,42 +104,46 @@ fn unwritten(error: std::io::Error) -> Error {
 
 /// Fetches the function's model, builds it, and says how to run it.
 pub(crate) fn prepare(function: &Function) -> Result<Spec> {
-    let mut config: Vec<(String, String)> =
-        function.config().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    if let Some(model) = function.model() {
-        let configured =
-            std::env::var_os("FDK_ASSETS_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-        let folder = configured.map_or_else(|| assets::folder_for(function.folder()), Ok)?;
-        assets::fetch(&folder, &[model.to_owned()])?;
-        let folder =
-            folder.canonicalize().map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
-        config.retain(|(key, _)| key != "FDK_ASSETS_DIR");
-        config.push(("FDK_ASSETS_DIR".into(), folder.display().to_string()));
+    let assets = assets(function)?;
+    let mut spec = Spec::new(function.name(), compile::build(function)?);
+    spec.config = function.config().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    if let Some(folder) = assets {
+        spec.config.push(("FDK_ASSETS_DIR".into(), folder.display().to_string()));
+        spec.visible.push(folder);
     }
-    // A person debugging a function sets these for one run, as the platform's console would.
+    spec.config.extend(environment());
+    spec.memory = function.memory();
+    spec.timeout = function.timeout();
+    Ok(spec)
+}
+
+/// Fetches the function's model, and says which folder has it.
+pub(crate) fn assets(function: &Function) -> Result<Option<PathBuf>> {
+    let Some(model) = function.model() else { return Ok(None) };
+    let configured = std::env::var_os("FDK_ASSETS_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let folder = configured.map_or_else(|| assets::folder_for(function.folder()), Ok)?;
+    assets::fetch(&folder, &[model.to_owned()])?;
+    let folder =
+        folder.canonicalize().map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
+    Ok(Some(folder))
+}
+
+/// What a person who debugs a function sets for one run, as in the platform's console.
+pub(crate) fn environment() -> Vec<(String, String)> {
     let ours =
         ["FDK_LOG", "FDK_LOG_FORMAT", "FDK_THREADS", "NO_COLOR", "RUST_BACKTRACE", "OCI_REGION_METADATA"];
     let principal = ["OCI_RESOURCE_PRINCIPAL_", "FDK_PRINCIPAL", "FDK_ISSUER_KEYS"];
-    config.extend(
-        std::env::vars_os()
-            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(key, _)| {
-                ours.contains(&key.as_str()) || principal.iter().any(|prefix| key.starts_with(prefix))
-            }),
-    );
+    let mut config: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(key, _)| {
+            ours.contains(&key.as_str()) || principal.iter().any(|prefix| key.starts_with(prefix))
+        })
+        .collect();
     // A function's stderr is a pipe here, but a person reads it.
     if std::env::var_os("FDK_LOG_FORMAT").is_none() {
         config.push(("FDK_LOG_FORMAT".into(), "text".into()));
     }
-    let executable = compile::build(function)?;
-    Ok(Spec {
-        name: function.name().into(),
-        executable,
-        config,
-        memory: function.memory(),
-        timeout: function.timeout(),
-        echo: false,
-    })
+    config
 }
 
 fn body(data: Option<&str>) -> Result<Vec<u8>> {

@@ -5,18 +5,38 @@
 
 pub mod agent;
 pub mod assets;
+pub mod calls;
 mod check;
 pub mod cli;
 pub mod compile;
 mod demo;
 mod error;
 pub mod function;
+mod hop;
+mod id;
+pub mod images;
 mod invoke;
+pub mod issuer;
+mod keys;
 pub mod logs;
+mod new;
+pub mod oci;
+pub mod platform;
+pub mod policy;
+pub mod pool;
 mod principal;
+mod register;
 mod report;
+pub mod sandbox;
+pub mod server;
+mod shim;
 mod sign;
 mod socket;
+mod start;
+pub mod store;
+pub mod tenancy;
+mod trigger;
 pub mod usage;
+mod watch;
 
 pub use error::{Error, Result};

@@ -1,5 +1,7 @@
-//! `cargo fdk principal`: reads the environment as a function would, and prints the verdict.
+//! `cargo fdk principal`: reads the environment as a function would, and prints the verdict; or issues a local one.
 
+use crate::issuer::{Claims, Issuer};
+use crate::{Error, Result};
 use clap::{Args, Subcommand};
 use fdk_principal::{Environment, Identity, Mode, Outcome, Policy, Refusal};
 use serde_json::{Value, json};
@@ -20,7 +22,26 @@ enum Command {
     Verify(Verification),
     /// As verify, and what the principal is: tenancy, compartment, resource, region, expiry
     Show(Verification),
+    /// Make a resource principal of a local issuer, for tests: no OCI service takes it. Again with the same folder, it
+    /// rotates
+    Issue(Issuance),
 }
+
+#[derive(Args)]
+struct Issuance {
+    /// The folder for its files: the token, its private key, the issuer's key and public keys, and `env`
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Seconds until it expires
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=MAX_TTL))]
+    ttl: u64,
+    /// Claims to add or replace, a JSON object or @FILE; null leaves one out
+    #[arg(long, value_name = "JSON|@FILE")]
+    claims: Option<String>,
+}
+
+/// A year: longer than anything local should live.
+const MAX_TTL: u64 = 366 * 86_400;
 
 #[derive(Args)]
 struct Verification {
@@ -39,10 +60,11 @@ struct Verification {
 }
 
 /// Exit code 0 for a principal that is good, 1 for one that is not.
-pub(crate) fn run(options: &Options) -> ExitCode {
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let (options, show) = match &options.command {
         Command::Verify(options) => (options, false),
         Command::Show(options) => (options, true),
+        Command::Issue(options) => return issue(options).map(|()| ExitCode::SUCCESS),
     };
     let now =
         options.now.map_or_else(SystemTime::now, |unix| SystemTime::UNIX_EPOCH + Duration::from_secs(unix));
@@ -52,7 +74,35 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let identity = verdict.as_ref().ok().and_then(Outcome::principal).map(|principal| principal.identity());
     let report = report(identity.as_deref(), verdict.as_ref().err(), now, show);
     let _ = if options.json { writeln!(std::io::stdout(), "{report}") } else { person(&report) };
-    if identity.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if identity.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn issue(options: &Issuance) -> Result<()> {
+    let claims = match options.claims.as_deref() {
+        None => String::from("{}"),
+        Some(claims) => match claims.strip_prefix('@') {
+            None => claims.to_owned(),
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(|error| Error::usage(format!("--claims @{file}: {error}")))?,
+        },
+    };
+    let others = serde_json::from_str(&claims)
+        .map_err(|error| Error::usage(format!("--claims must be a JSON object: {error}")))?;
+    let claims = Claims { ttl: Duration::from_secs(options.ttl), others };
+    let issuer = Issuer::open(&options.dir)?;
+    let folder = issuer.rotate(&claims, SystemTime::now())?;
+    let env = folder.join("env").display().to_string();
+    let _ = writeln!(
+        std::io::stdout(),
+        "a LOCAL resource principal, for tests: no OCI service takes it\n\
+         {}: rpst, private.pem, jwks.json, issuer.pem, env; it expires in {} s\n\
+         use it:    set -a; . {env}; set +a\n\
+         then:      cargo fdk principal show, cargo fdk invoke DIR\n\
+         rotate it: the same command again",
+        folder.display(),
+        options.ttl,
+    );
+    Ok(())
 }
 
 fn report(identity: Option<&Identity>, refusal: Option<&Refusal>, now: SystemTime, show: bool) -> Value {

@@ -101,6 +101,11 @@ impl fmt::Display for Report {
             writeln!(f, "\n{bold}start{bold:#}       {} ms: {}", start.text("total_ms"), start.phases())?;
             writeln!(f, "            {} threads · {}", start.text("threads"), start.text("cpu"))?;
             writeln!(f, "{bold}principal{bold:#}   {}", start.text("principal"))?;
+            if start.0.contains_key("principal_tenancy") {
+                let (tenancy, region) = (start.text("principal_tenancy"), start.text("principal_region"));
+                let left = start.text("principal_seconds_left");
+                writeln!(f, "            tenancy {tenancy} · region {region} · {left} s left")?;
+            }
         }
         writeln!(
             f,

@@ -23,6 +23,18 @@ pub(crate) fn memory(pid: u32) -> Option<Memory> {
     })
 }
 
+/// How many processes and threads a user has.
+pub(crate) fn tasks_of_user(uid: u32) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        (entry.metadata().ok()?.uid() == uid).then_some(pid)
+    });
+    let status = |pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok();
+    pids.filter_map(|pid| field(&status(pid)?, "Threads:")).sum()
+}
+
 fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }

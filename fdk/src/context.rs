@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// configuration, trace, the HTTP request behind a gateway call.
 pub struct Context<S = ()>(fdk_runtime::Context<S>);
 
-#[cfg(feature = "inference")]
+#[cfg(feature = "model")]
 impl<S> Context<S> {
     /// Runs inference on the state. The closure's interrupt fires when the deadline is near or the caller has left; the
     /// call is then answered 504 and the model stays.
@@ -30,6 +30,10 @@ impl<S> Context<S> {
         let cancellation = self.cancellation();
         let stop = || cancellation.is_cancelled();
         let interrupt = fdk_inference::Interrupt::when(&stop);
+        let interrupt = match self.deadline() {
+            Some(deadline) => interrupt.ending(deadline.soft()),
+            None => interrupt,
+        };
         work(self.state(), &interrupt).map(crate::Json).map_err(|error| crate::fault::told(error.into()))
     }
 }
@@ -40,6 +44,13 @@ impl<S> Context<S> {
     /// `current()` of it has the claims as of now; it reloads them when that is due.
     pub fn principal(&self) -> Option<&'static Arc<fdk_principal::Principal>> {
         crate::principal::verified()
+    }
+
+    /// A client that reads objects and secrets as this function. It blocks, which a handler may. An error where there is
+    /// no principal.
+    #[cfg(feature = "client")]
+    pub fn client(&self) -> Result<fdk_principal::Client> {
+        crate::principal::client(self.config())
     }
 
     /// Who invoked the function. `None` off OCI.

@@ -3,7 +3,7 @@
 use crate::Error;
 
 /// An error of the inference core in the runtime's terms; any other as it is.
-#[cfg(feature = "inference")]
+#[cfg(feature = "model")]
 pub(crate) fn told(error: Error) -> Error {
     let Some(cause) = error.downcast_ref::<fdk_inference::Error>() else { return error };
     if cause.is_interrupted() {

@@ -15,7 +15,7 @@ pub struct Function<S = ()>(fdk_runtime::Function<S>);
 /// for, before the socket is published.
 pub fn function() -> Function {
     let function = fdk_runtime::function().check(principal::check);
-    #[cfg(feature = "inference")]
+    #[cfg(feature = "model")]
     let function =
         function.check(|init| crate::init::check_assets(init).map_err(|error| refusal(&error.into())));
     Function(function)
@@ -45,7 +45,7 @@ impl Function {
         Function(self.0.load(move |init| {
             let init = Init::new(init);
             let state = load(&init).map_err(|error| refusal(&error.into()))?;
-            #[cfg(feature = "inference")]
+            #[cfg(feature = "model")]
             init.report();
             Ok(state)
         }))
@@ -85,7 +85,7 @@ impl<S: 'static> Function<S> {
 
 /// Why the state could not be loaded, with the exit code that says which kind of fault it is.
 fn refusal(error: &Error) -> Refusal {
-    #[cfg(feature = "inference")]
+    #[cfg(feature = "model")]
     if error.downcast_ref::<fdk_inference::Error>().is_some_and(fdk_inference::Error::is_assets) {
         return Refusal::new(Exit::Assets, error.to_string());
     }

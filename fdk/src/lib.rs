@@ -46,26 +46,51 @@
 
 mod caller;
 mod context;
-#[cfg(feature = "inference")]
+#[cfg(feature = "model")]
 mod fault;
 mod function;
 mod init;
 mod principal;
+#[cfg(feature = "inference")]
+mod serve;
+#[cfg(feature = "inference")]
+mod stream;
 pub mod testing;
+#[cfg(feature = "speech")]
+mod transcribe;
 
 pub use caller::{AllowCaller, Caller};
 pub use context::Context;
 pub use fdk_principal::{ApiKey, Identity, Payload, Principal, Refusal, SignLayer, Signer};
+#[cfg(feature = "client")]
+pub use fdk_principal::{Client, ClientError, Object, Secret};
 pub use fdk_runtime::{
     BoxService, Call, Cancellation, Config, Deadline, Error, FromBody, Handler, HttpRequest, IntoReply,
     Invocation, Json, Reply, Result, TraceContext,
 };
 pub use function::{Function, function, run};
 pub use init::Init;
+#[cfg(feature = "inference")]
+pub use serve::{Served, answer, serve_assets, served};
+
+#[cfg(feature = "speech")]
+pub use transcribe::transcribe;
 
 pub use bytes::Bytes;
+#[cfg(feature = "model")]
+pub use fdk_inference::{self as inference, Assets, Interrupt};
 #[cfg(feature = "inference")]
-pub use fdk_inference::{self as inference, Assets, EmbedReply, EmbedRequest, Embedder, Interrupt};
+pub use fdk_inference::{
+    Classifier, ClassifyReply, ClassifyRequest, EmbedReply, EmbedRequest, Embedder, GenerateReply,
+    GenerateRequest, GenerateSettings, Generator, RerankReply, RerankRequest, Reranker, Tagger, TokensReply,
+    TokensRequest,
+};
+#[cfg(feature = "vision")]
+pub use fdk_inference::{ClassifyImageReply, ClassifyImageRequest, ImageClassifier};
+#[cfg(feature = "speech")]
+pub use fdk_inference::{
+    DetectSpeechReply, DetectSpeechRequest, SpeechDetector, TranscribeReply, TranscribeRequest, Transcriber,
+};
 #[cfg(feature = "events")]
 pub use fdk_runtime::CloudEvent;
 #[cfg(feature = "router")]

@@ -14,6 +14,26 @@ pub(crate) fn verified() -> Option<&'static Arc<Principal>> {
     VERIFIED.get()
 }
 
+/// A client that reads as this function, where the platform gave it an identity. `FDK_OBJECT_STORAGE_ENDPOINT` and
+/// `FDK_VAULT_ENDPOINT` send its requests elsewhere, as a platform on a laptop does.
+#[cfg(feature = "client")]
+pub(crate) fn client(config: &fdk_runtime::Config) -> crate::Result<fdk_principal::Client> {
+    let principal = verified().ok_or_else(|| {
+        crate::Error::new(
+            "the function has no resource principal: run it on OCI Functions, or with one of `cargo fdk principal issue`",
+        )
+    })?;
+    let mut client = fdk_principal::Client::of_principal(principal.clone())?;
+    let configured = |key| config.get(key).filter(|url| !url.is_empty());
+    if let Some(url) = configured("FDK_OBJECT_STORAGE_ENDPOINT") {
+        client = client.with_object_storage(url)?;
+    }
+    if let Some(url) = configured("FDK_VAULT_ENDPOINT") {
+        client = client.with_vault(url)?;
+    }
+    Ok(client)
+}
+
 /// Refuses to start with a principal that is present and bad, or required and absent; reports what it found.
 pub(crate) fn check(init: &Init) -> Result<(), Refusal> {
     let variable = |name: &str| std::env::var_os(name) as Option<OsString>;
@@ -31,10 +51,12 @@ pub(crate) fn check(init: &Init) -> Result<(), Refusal> {
                 tracing::warn!(target: "fdk::principal", code = warning.code(), "{warning}");
             }
             let _ = VERIFIED.set(principal.clone());
-            init.fact(
-                "principal",
-                format!("verified {}", identity.resource_id().unwrap_or("(no resource id)")),
-            );
+            let resource = identity.resource_id().unwrap_or("(no resource id)");
+            init.fact("principal", format!("verified {resource}"));
+            init.fact("principal_tenancy", identity.tenancy());
+            init.fact("principal_region", identity.region());
+            let left = identity.expires_at().duration_since(SystemTime::now()).unwrap_or_default();
+            init.fact("principal_seconds_left", left.as_secs());
         }
     }
     Ok(())

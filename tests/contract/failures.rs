@@ -58,7 +58,10 @@ async fn every_failure_is_a_line_with_the_call_id() {
     };
     assert_eq!(told(0), ("failed", "the handler panicked: ouch"));
     assert_eq!(told(1), ("failed", "boom"));
-    assert_eq!(told(2), ("caller_fault", "show: 'nothing' is none of env, headers, context, threads"));
+    assert_eq!(
+        told(2),
+        ("caller_fault", "show: 'nothing' is none of env, headers, context, threads, principal")
+    );
     assert_eq!(calls[2]["fields"]["path"], "show");
     assert_eq!(calls.len(), 3);
     let panic = lines.iter().find(|line| line["target"] == "fdk::panic").unwrap();

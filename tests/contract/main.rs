@@ -2,6 +2,7 @@
 
 mod failures;
 mod gateway;
+mod hostile;
 mod lifecycle;
 mod requests;
 mod socket;

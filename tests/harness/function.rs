@@ -15,6 +15,7 @@ pub fn spec(name: &str) -> Spec {
     let function = Function::read(&crate::root().join("examples").join(name)).unwrap();
     let mut config: Vec<_> =
         function.config().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let mut visible = Vec::new();
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_default();
     let executable = built.entry(name.into()).or_insert_with(|| compile::build(&function).unwrap()).clone();
@@ -22,15 +23,14 @@ pub fn spec(name: &str) -> Spec {
         let folder = assets::folder_for(function.folder()).unwrap();
         assets::fetch(&folder, &[model.to_owned()]).unwrap();
         config.push(("FDK_ASSETS_DIR".into(), folder.display().to_string()));
+        visible.push(folder);
     }
-    Spec {
-        name: name.into(),
-        executable,
-        config,
-        memory: function.memory(),
-        timeout: function.timeout(),
-        echo: false,
-    }
+    let mut spec = Spec::new(name, executable);
+    spec.config = config;
+    spec.memory = function.memory();
+    spec.timeout = function.timeout();
+    spec.visible = visible;
+    spec
 }
 
 /// Starts an example with more configuration.

@@ -55,6 +55,16 @@ impl Connection {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// Sends what the peer takes; it may have had enough before the end.
+    pub async fn try_send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// Sends no more, and still reads.
+    pub async fn close_write(&mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
     /// A call with a body of known length and these headers, 30 s from its deadline unless they say otherwise.
     pub async fn call(&mut self, headers: &[(&str, &str)], body: &[u8]) -> Response {
         self.send(&request(headers, body)).await;

@@ -1,9 +1,12 @@
 //! What the black-box tests share: functions built and run for real, a plain HTTP client, and honesty about what could
 //! not run.
 
+pub mod browser;
 pub mod function;
 pub mod http1;
 pub mod not_run;
+pub mod oci;
+pub mod python;
 
 use std::path::PathBuf;
 

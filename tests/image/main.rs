@@ -1,143 +1,176 @@
-//! `docker build`, and a container that answers over a bind-mounted socket inside the walls the agent puts up.
+//! `docker build` of the real Dockerfile, and containers inside the walls the agent puts up: the engine, not a likeness.
 
-use serde_json::Value;
-use std::os::unix::fs::PermissionsExt as _;
+mod engine;
+mod folders;
+mod offline;
+
+use engine::{Container, Engine, file_of, told};
+use serde_json::{Value, json};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
-use workspace_tests::http1::Connection;
-use workspace_tests::not_run::{absent, have};
+use workspace_tests::not_run::have;
 use workspace_tests::root;
 
-fn docker(arguments: &[&str]) -> Output {
-    Command::new("docker").args(arguments).current_dir(root()).output().unwrap()
+const MIB: u64 = 1024 * 1024;
+
+/// The engine, looked for once.
+fn engine() -> Option<&'static Engine> {
+    static ENGINE: OnceLock<Option<Engine>> = OnceLock::new();
+    ENGINE.get_or_init(Engine::find).as_ref()
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim().to_owned()
-}
-
-/// What `docker build` needs here: nothing where the Dockerfile's bases can be pulled, else bases made of this host's
-/// packages. `None` when neither can be had.
-fn base_arguments() -> Option<Vec<String>> {
-    let from = |name: &str| {
-        let file = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
-        let line =
-            file.lines().find_map(|line| line.strip_prefix(&format!("ARG {name}=")).map(str::to_owned));
-        line.unwrap()
-    };
-    let there = |image: &str| {
-        docker(&["image", "inspect", image]).status.success()
-            || docker(&["pull", "-q", image]).status.success()
-    };
-    if there(&from("BUILDER")) && there(&from("RUNTIME")) {
-        return Some(Vec::new());
+/// Whether the tests run that build for many minutes; by itself only the smallest image is built.
+fn thorough(test: &str) -> bool {
+    let asked = std::env::var_os("FDK_IMAGE_ALL").is_some_and(|value| value == "1");
+    if !asked {
+        eprintln!("{test}: left out, FDK_IMAGE_ALL=1 runs it");
     }
-    let made = Command::new(root().join("tests/image/base-images.sh")).current_dir(root()).output().unwrap();
-    if !made.status.success() {
-        absent(
-            "image",
-            &format!("the Dockerfile's base images ({})", text(&made.stderr)),
-            "docker pull from a registry",
-        );
-        return None;
-    }
-    Some(text(&made.stdout).split_whitespace().map(str::to_owned).collect())
-}
-
-/// Builds a function's image and returns its tag.
-fn build(function: &str, base: &[String]) -> String {
-    let tag = format!("fdk-test-{function}");
-    let argument = format!("FUNCTION={function}");
-    let mut arguments = vec!["build", "--build-arg", &argument, "-t", &tag];
-    arguments.extend(base.iter().map(String::as_str));
-    arguments.push(".");
-    let output = docker(&arguments);
-    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
-    tag
-}
-
-/// A running container, removed in the end.
-struct Container {
-    id: String,
-    directory: tempfile::TempDir,
-}
-
-impl Container {
-    /// Starts the image as the agent does (`drivers/docker/cookie.go`).
-    fn start(image: &str, memory: u64) -> Self {
-        let directory = tempfile::Builder::new().prefix("iofs").tempdir_in("/tmp").unwrap();
-        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        let mount = format!("{}:/tmp/iofs", directory.path().display());
-        let (grant, limit) = (format!("FN_MEMORY={memory}"), format!("{memory}m"));
-        let walls = "--read-only --user 1000:1000 --network none --pids-limit 50 --cap-drop all --tmpfs /tmp \
-                     --security-opt no-new-privileges --ulimit nofile=350 --ulimit memlock=65536";
-        let mut arguments = vec!["run", "-d", "-v", &mount, "-m", &limit, "--memory-swap", &limit];
-        arguments.extend(walls.split_whitespace());
-        arguments.extend([
-            "-e",
-            "FN_LISTENER=unix:/tmp/iofs/lsnr.sock",
-            "-e",
-            "FN_FORMAT=http-stream",
-            "-e",
-            &grant,
-        ]);
-        arguments.push(image);
-        let output = docker(&arguments);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        Self { id: text(&output.stdout), directory }
-    }
-
-    async fn call(&self, body: &str) -> Value {
-        let socket = self.directory.path().join("lsnr.sock");
-        for _ in 0..500 {
-            if socket.exists() {
-                let reply = Connection::open(&socket).await.call(&[], body.as_bytes()).await;
-                assert_eq!(reply.status, 200, "{}", reply.text());
-                return reply.json();
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        let logs = docker(&["logs", &self.id]);
-        panic!("no socket after 5 s: {}{}", text(&logs.stdout), text(&logs.stderr));
-    }
-
-    /// Asks it to stop and returns its exit code.
-    fn stop(&self) -> String {
-        docker(&["stop", "-t", "5", &self.id]);
-        text(&docker(&["inspect", "-f", "{{.State.ExitCode}}", &self.id]).stdout)
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        docker(&["rm", "-f", &self.id]);
-    }
+    asked
 }
 
 #[tokio::test]
-async fn images_build_and_their_containers_answer() {
-    if !have("image", "docker", &["version"], "apt-get install docker.io, and start its engine") {
-        return;
-    }
-    let Some(base) = base_arguments() else { return };
+async fn hello_is_a_small_image_that_answers_and_stops() {
+    let Some(engine) = engine() else { return };
+    let hello = engine.build("hello");
+    let config: Value = serde_json::from_str(&told(&["inspect", "-f", "{{json .Config}}", &hello])).unwrap();
+    assert_eq!((&config["User"], &config["Volumes"]), (&json!("1000:1000"), &Value::Null));
+    assert_eq!(config["Labels"]["org.opencontainers.image.title"], "hello");
+    let beyond = engine.beyond_base(&hello);
+    assert!(beyond <= 10 * MIB, "{beyond} bytes beyond the base");
 
-    let hello = build("hello", &base);
-    let config = docker(&["inspect", "-f", "{{json .Config}}", &hello]);
-    let config: Value = serde_json::from_slice(&config.stdout).unwrap();
-    assert_eq!((&config["User"], &config["Volumes"]), (&"1000:1000".into(), &Value::Null));
-    let container = Container::start(&hello, 128);
+    let container = Container::start(&hello, 128, &[]);
     assert_eq!(container.call("{\"name\":\"image\"}").await["message"], "Hello image");
+    eprintln!("hello: {} ms from docker run to the first reply", container.age().as_millis());
     // As PID 1 a signal without a handler would be ignored.
     assert_eq!(container.stop(), "0");
     assert_eq!(left(container.directory.path()), 0, "the socket outlived the function");
+    lists_its_crates(&hello);
+}
 
-    let container = Container::start(&build("embed", &base), 256);
-    let reply = container.call("{\"inputs\": [\"in a container\"]}").await;
-    assert_eq!(reply["embeddings"][0].as_array().unwrap().len(), 384);
+#[tokio::test]
+async fn embed_answers_the_same_after_a_pause() {
+    let Some(engine) = engine() else { return };
+    let embed = engine.build("embed");
+    let folder = tempfile::tempdir().unwrap();
+    let size = |path: &str| std::fs::metadata(file_of(&embed, path, folder.path())).unwrap().len();
+    let (binary, beyond) = (size("/function/func"), engine.beyond_base(&embed));
+    let weights = folder_size(&file_of(&embed, "/function/model-assets", folder.path()));
+    assert!(beyond <= binary + weights + 5 * MIB, "{beyond} bytes beyond the base: {binary} + {weights}");
+
+    let container = Container::start(&embed, 256, &["FDK_MODEL=minilm"]);
+    let ask = json!({"inputs": ["a cat sits on the mat", "the cat is on the rug", "shares fell on Monday"]})
+        .to_string();
+    let reply = container.call(&ask).await;
+    eprintln!("embed: {} ms from docker run to the first reply", container.age().as_millis());
+    let vectors: Vec<Vec<f64>> = serde_json::from_value(reply["embeddings"].clone()).unwrap();
+    assert!(vectors.iter().all(|vector| vector.len() == 384));
+    let cosine =
+        |one: usize, two: usize| -> f64 { vectors[one].iter().zip(&vectors[two]).map(|(a, b)| a * b).sum() };
+    assert!(cosine(0, 1) > 0.6 && cosine(0, 2) < 0.2, "{} {}", cosine(0, 1), cosine(0, 2));
+
+    container.engine("pause");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    container.engine("unpause");
+    assert_eq!(container.call(&ask).await["embeddings"], reply["embeddings"]);
+    // Its files keep the time of the build that verified them, so that no start hashes them.
+    let logs = container.logs();
+    assert!(logs.contains("\"model_verified\":\"at build\""), "{logs}");
     assert_eq!(container.stop(), "0");
+}
+
+#[tokio::test]
+async fn memory_that_runs_out_ends_one_container() {
+    if !thorough("memory_that_runs_out_ends_one_container") {
+        return;
+    }
+    let Some(engine) = engine() else { return };
+    let probe = engine.build("probe");
+    let container = Container::start(&probe, 64, &[]);
+    container.call("{\"allocate_mb\": 16}").await;
+    let ended = container.attempt("{\"allocate_mb\": 200}").await.unwrap_err();
+    // What the agent makes of an end without a reply is 502, and the next call gets a new container.
+    assert_eq!((container.wait(), container.state("OOMKilled")), ("137".into(), "true".into()), "{ended}");
+    let next = Container::start(&probe, 64, &[]);
+    next.call("{\"allocate_mb\": 16}").await;
+}
+
+#[tokio::test]
+async fn images_keep_the_contract() {
+    if !thorough("images_keep_the_contract") {
+        return;
+    }
+    let Some(engine) = engine() else { return };
+    let probe = engine.build("probe");
+    judge(&["--image", &probe, "--probe"]);
+    let embed = engine.build("embed");
+    // Start-up, sandbox, connections and lifecycle: what a model could spoil.
+    let only = "1,2,3,4,17,19,23,43,45,48,74,76,77";
+    judge(&["--image", &embed, "--memory", "256", "--env", "FDK_MODEL=minilm", "--only", only]);
+}
+
+/// `cargo fdk check` finds nothing that breaks the contract.
+fn judge(arguments: &[&str]) {
+    let mut check = cargo_fdk::compile::cargo();
+    check.args(["fdk", "check", "--quick", "--json"]).args(arguments).current_dir(root());
+    let output = check.output().unwrap();
+    let said = engine::text(&output.stderr);
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let rows = report["cases"].as_array().unwrap();
+    let failed: Vec<&Value> =
+        rows.iter().filter(|row| row["result"] == "FAIL" && row["level"] == "M").collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    let passed = rows.iter().filter(|row| row["result"] == "PASS").count();
+    assert!(passed * 10 >= rows.len() * 9, "too little was judged: {rows:?}");
+}
+
+#[test]
+fn an_image_that_is_not_there_is_said() {
+    if engine().is_none() {
+        return;
+    }
+    let mut check = cargo_fdk::compile::cargo();
+    check.args(["fdk", "check", "--image", "fdk-test-nowhere"]).current_dir(root());
+    let output = check.output().unwrap();
+    let said = engine::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let remedy = "the engine has no image fdk-test-nowhere: docker build -t fdk-test-nowhere .";
+    assert!(said.contains(remedy), "{said}");
+}
+
+/// A scanner finds the crates in the binary: the section that `cargo auditable` writes, deflated JSON.
+fn lists_its_crates(image: &str) {
+    const INFLATE: &str = "import sys, zlib; print(zlib.decompress(open(sys.argv[1], 'rb').read()).decode())";
+    let tools = have("image", "objcopy", &["--version"], "apt-get install binutils")
+        && have("image", "python3", &["--version"], "apt-get install python3");
+    if !tools {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let binary = file_of(image, "/function/func", folder.path());
+    let section = folder.path().join("crates");
+    let mut objcopy = Command::new("objcopy");
+    objcopy.args(["-O", "binary", "--only-section=.dep-v0", "--set-section-flags", ".dep-v0=alloc"]);
+    assert!(objcopy.arg(&binary).arg(&section).status().unwrap().success());
+    let output = Command::new("python3").args(["-c", INFLATE]).arg(&section).output().unwrap();
+    assert!(output.status.success(), "{}", engine::text(&output.stderr));
+    let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<&str> =
+        list["packages"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    // It may name more than is linked: what any feature of the crates would bring, since the workspace shares them.
+    assert!(names.contains(&"hyper") && names.contains(&"hello"), "{names:?}");
 }
 
 fn left(directory: &Path) -> usize {
     std::fs::read_dir(directory).unwrap().count()
+}
+
+fn folder_size(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let size = |entry: std::fs::DirEntry| {
+        if entry.path().is_dir() { folder_size(&entry.path()) } else { entry.metadata().unwrap().len() }
+    };
+    entries.map(size).sum()
 }

@@ -1,7 +1,15 @@
-//! Embeddings against an independent reference: `reference/minilm.py` computes the golden values in numpy, from its own
-//! tokenizer to the last layer.
+//! Models against independent references: `reference/minilm.py` and its like compute the golden values in numpy, from their
+//! own tokenizers to the last layer.
 
-use fdk_inference::{Assets, EmbedRequest, Embedder, Interrupt, Tokens};
+mod encoders;
+mod fused;
+mod generate;
+mod minilm;
+mod pictures;
+mod prepared;
+mod sounds;
+
+use fdk_inference::{Assets, EmbedRequest, Embedder, Interrupt, Tokenizer};
 use serde::Deserialize;
 use std::cell::Cell;
 use std::sync::LazyLock;
@@ -81,10 +89,10 @@ fn a_batch_equals_single_calls() {
 
 #[test]
 fn token_ids_equal_the_reference() {
-    let tokens = Tokens::open(&assets()).unwrap();
+    let tokens = Tokenizer::open(&assets()).unwrap();
     let mut cases = golden(include_str!("golden/minilm.json"));
     cases.extend(golden(include_str!("golden/tokens.json")));
-    assert!(cases.len() > 300);
+    assert!(cases.len() > 1000);
     for case in cases {
         assert_eq!(tokens.encode(&case.text).unwrap(), case.ids, "{:?}", case.text);
     }

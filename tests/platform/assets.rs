@@ -201,7 +201,7 @@ fn a_wheel_is_unpacked_by_pip_and_never_imported() {
     let mut left: Vec<_> =
         fs::read_dir(folder.path().join("m")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, [".lock", "w"]);
+    assert_eq!(left, [".lock", ".verified", "w"]);
 }
 
 #[test]

@@ -39,12 +39,25 @@ fn the_demo_embeds_for_real() {
     );
     assert_eq!(report["dimensions"], 384);
     assert_eq!(report["start"]["principal"], "absent");
-    for phase in ["bind", "hash", "tokenizer", "build", "warm-up"] {
+    assert_eq!(report["start"]["model_verified"], "at build");
+    for phase in ["bind", "check", "tokenizer", "build", "warm-up"] {
         assert!(report["start"]["phases_ms"][phase].is_number(), "{phase}: {}", report["start"]);
     }
     assert!(
         report["memory"]["peak_kib"].as_u64().unwrap() / 1024 < report["memory_granted_mb"].as_u64().unwrap()
     );
+}
+
+#[test]
+fn the_demo_shows_a_principal_of_its_own() {
+    let output = fdk(&["demo", "--principal"], "");
+    let told = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for part in
+        ["verified ocid1.fnfunc.local..", "tenancy ocid1.tenancy.local..", "region local-laptop-1", " s left"]
+    {
+        assert!(told.contains(part), "{told}");
+    }
 }
 
 #[test]
@@ -93,4 +106,65 @@ fn embed_answers_what_the_task_promises() {
         assert_eq!(output.status.code(), Some(1), "{body}");
         assert!(text(&output.stderr).contains(message), "{body}: {}", text(&output.stderr));
     }
+}
+
+#[test]
+fn a_head_is_fitted_on_examples_and_then_served() {
+    use fdk_inference::{Assets, Classifier, ClassifyRequest, Interrupt};
+    let models = cargo_fdk::assets::obtain("minilm").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = std::fs::read_to_string(models.join("models.toml")).unwrap();
+    let entry = &manifest[manifest.find("[minilm]").unwrap()..];
+    let entry = entry.split_inclusive("\n]\n").take(2).collect::<String>();
+    std::fs::write(folder.path().join("models.toml"), &entry).unwrap();
+    std::os::unix::fs::symlink(models.join("minilm"), folder.path().join("minilm")).unwrap();
+    let directory = folder.path().to_str().unwrap();
+    let output =
+        fdk(&["assets", "fit-head", "minilm", "tests/inference/labelled.jsonl", "--dir", directory], "");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let told = text(&output.stdout);
+    // Six of each of six labels, of which one each is held out.
+    assert!(told.starts_with("held out: 6 of 6 right (100 %)"), "{told}");
+    assert!(told.contains("\nweather     ·    ·    ·    ·    ·    1\n"), "{told}");
+    let line = told.lines().find(|line| line.starts_with("head = ")).unwrap();
+
+    let classifier = || Classifier::open(Assets::open(folder.path(), Some("minilm")).unwrap());
+    let request = ClassifyRequest::new(["The defender was sent off.", "Simmer the sauce until it thickens."]);
+    // Until the manifest names it there is no head.
+    assert_eq!(
+        classifier().unwrap().classify(&request, &Interrupt::never()).unwrap_err().path(),
+        Some("labels")
+    );
+    std::fs::write(
+        folder.path().join("models.toml"),
+        entry.replacen("license", &format!("{line}\nlicense"), 1),
+    )
+    .unwrap();
+    let reply = classifier().unwrap().classify(&request, &Interrupt::never()).unwrap();
+    let likeliest = reply.predictions.iter().map(|labels| labels[0].label.as_str()).collect::<Vec<_>>();
+    assert_eq!((likeliest, reply.predictions[0].len()), (vec!["sports", "cooking"], 6));
+    let own = request.labels(["a"]);
+    assert_eq!(
+        classifier().unwrap().classify(&own, &Interrupt::never()).unwrap_err().to_string(),
+        "the model has labels of its own: cooking, finance, medicine, software, sports, weather"
+    );
+    let head = folder.path().join("minilm.head.safetensors");
+    let mut bytes = std::fs::read(&head).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&head, bytes).unwrap();
+    let refused = classifier().unwrap_err().to_string();
+    assert!(refused.contains("minilm.head.safetensors has sha256 "), "{refused}");
+    assert!(refused.ends_with("; `cargo fdk assets fit-head minilm` makes it anew"), "{refused}");
+
+    let data = folder.path().join("data.jsonl");
+    let refusal = |lines: &str| {
+        std::fs::write(&data, lines).unwrap();
+        let data = data.to_str().unwrap();
+        let output = fdk(&["assets", "fit-head", "minilm", data, "--dir", directory], "");
+        (output.status.code(), text(&output.stderr).replace(data, "DATA"))
+    };
+    let (code, told) = refusal("{\"text\": \"a\", \"label\": \"x\"}\n{\"text\": 3}\n");
+    assert!(code == Some(2) && told.contains("error: DATA:2: invalid type: integer `3`"), "{told}");
+    let (code, told) = refusal("{\"text\": \"a\", \"label\": \"x\"}\n{\"text\": \"b\", \"label\": \"y\"}\n");
+    assert!(code == Some(2) && told.contains("label 'x' has one example: give at least two"), "{told}");
 }

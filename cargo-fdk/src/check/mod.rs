@@ -5,6 +5,7 @@
 
 mod case;
 mod connection;
+mod container;
 mod function;
 mod gateway;
 mod launch;
@@ -24,6 +25,7 @@ mod wire;
 
 use crate::{Error, Result};
 use clap::Args;
+use container::Image;
 use indicatif::ProgressBar;
 use launch::Subject;
 use std::ffi::OsString;
@@ -47,21 +49,41 @@ pub(crate) struct Options {
     /// Wait less in the cases that wait, and repeat less in those that repeat
     #[arg(long)]
     quick: bool,
+    /// Judge an image instead of a command: its containers, inside the walls that the agent puts up
+    #[arg(long, value_name = "NAME", conflicts_with = "command")]
+    image: Option<String>,
+    /// The container engine's command
+    #[arg(long, value_name = "CMD", default_value = "docker", requires = "image")]
+    engine: String,
+    /// What the image's function may use, in MB, as its func.yaml says
+    #[arg(long, value_name = "MB", default_value_t = 128, requires = "image")]
+    memory: u64,
+    /// What the image's function finds in its environment, as the config of its func.yaml says
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = pair, requires = "image")]
+    env: Vec<(String, String)>,
     /// What starts the function, run in the current directory
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(last = true, required_unless_present = "image", value_name = "CMD")]
     command: Vec<OsString>,
 }
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
-    let program = options.command.first().map_or(Path::new(""), Path::new);
-    if sandbox::which(program).is_none() {
-        return Err(Error::usage(format!("{} is no program that can be run", program.display())));
+    let Options { engine, memory, env: config, .. } = options;
+    let image = options.image.map(|name| Image { engine, name, memory, config });
+    if let Some(image) = &image {
+        if let Some(fault) = image.fault() {
+            return Err(Error::usage(fault));
+        }
+    } else {
+        let program = options.command.first().map_or(Path::new(""), Path::new);
+        if sandbox::which(program).is_none() {
+            return Err(Error::usage(format!("{} is no program that can be run", program.display())));
+        }
     }
     let mut cases = runner::cases();
     if !options.only.is_empty() {
         cases.retain(|case| options.only.contains(&case.number));
     }
-    let subject = Subject { command: options.command, probe: options.probe, quick: options.quick };
+    let subject = Subject { command: options.command, image, probe: options.probe, quick: options.quick };
     let progress = ProgressBar::new_spinner();
     let judged = runner::run(&subject, cases, |case| {
         progress.set_message(format!("{} {}", case.number, case.name));
@@ -81,4 +103,9 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let text = if options.json { format!("{:#}\n", table.to_json()) } else { table.to_string() };
     let _ = anstream::stdout().write_all(text.as_bytes());
     Ok(if table.required_failed() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it is not of the form KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }

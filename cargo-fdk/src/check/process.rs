@@ -33,17 +33,6 @@ pub(super) fn child(pid: u32) -> Option<u32> {
     children.split_whitespace().next()?.parse().ok()
 }
 
-/// How many processes and threads a user has.
-pub(super) fn tasks_of_user(uid: u32) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = processes.filter_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        (entry.metadata().ok()?.uid() == uid).then_some(pid)
-    });
-    pids.filter_map(threads).sum()
-}
-
 fn field(pid: u32, name: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()

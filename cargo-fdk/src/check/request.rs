@@ -131,7 +131,8 @@ async fn large_body(subject: &Subject) -> Verdict {
         best.as_secs_f64()
     );
     let resident = function.pid().and_then(process::resident).unwrap_or_default() / 1024;
-    ensure!(resident <= 128, "expected it within FN_MEMORY, 128 MB, it has {resident} MB resident");
+    let memory = subject.memory();
+    ensure!(resident <= memory, "expected it within FN_MEMORY, {memory} MB, it has {resident} MB resident");
     Ok(format!("{} ms, {resident} MB resident", best.as_millis()))
 }
 

@@ -1,7 +1,8 @@
 //! The sandbox that a platform runs functions in (cases 19 and 76), as far as this machine can build it.
 
 use super::case::{Case, Stop, Verdict};
-use super::launch::Subject;
+use super::function::Function;
+use super::launch::{Launch, Subject};
 use super::process;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,13 @@ const USER: u32 = 1000;
 /// Read-only but for /tmp, as the platform mounts it; then the rest of the arguments.
 const READ_ONLY: &str = "mount --bind /tmp /tmp && mount -o remount,bind,ro / && exec \"$@\"";
 
+/// What a sandbox has.
+const ALL: [&str; 4] = ["read-only root", "nofile 350", "uid 1000", "50 pids"];
+
 async fn confined(subject: &Subject) -> Verdict {
+    if subject.image.is_some() {
+        return serves(subject, subject.launch()?, &ALL).await;
+    }
     if !works("prlimit", &["--nofile=350", "true"]).await {
         return Err(Stop::Skip("needs prlimit (util-linux)".into()));
     }
@@ -33,7 +40,7 @@ async fn confined(subject: &Subject) -> Verdict {
     wrap(&["prlimit", "--nofile=350"]);
     if root && works("setpriv", &["--no-new-privs", "true"]).await {
         // The limit counts all that the user runs on this machine.
-        let tasks = format!("--nproc={}", process::tasks_of_user(USER) + 50);
+        let tasks = format!("--nproc={}", crate::usage::tasks_of_user(USER) + 50);
         wrap(&[
             "--memlock=65536",
             &tasks,
@@ -48,13 +55,17 @@ async fn confined(subject: &Subject) -> Verdict {
         }
     }
     let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
-    let mut function = subject.launch()?.under(&wrapper).serve().await?;
+    serves(subject, subject.launch()?.under(&wrapper), &done).await
+}
+
+/// Judges a function in a sandbox that has so much.
+async fn serves(subject: &Subject, launch: Launch, done: &[&str]) -> Verdict {
+    let mut function = launch.serve().await?;
     let status = function.call(&subject.request()).await?.status;
     function.still_serves(subject, status).await?;
     let threads = function.pid().and_then(process::threads).unwrap_or_default();
     let many = if threads > 16 { "; at most 16 are recommended" } else { "" };
-    let all = ["read-only root", "nofile 350", "uid 1000", "50 pids"];
-    let left: Vec<&str> = all.into_iter().filter(|part| !done.contains(part)).collect();
+    let left: Vec<&str> = ALL.into_iter().filter(|part| !done.contains(part)).collect();
     let left = if left.is_empty() { String::new() } else { format!("; not here: {}", left.join(", ")) };
     Ok(format!("{}: {threads} threads{many}{left}", done.join(", ")))
 }
@@ -95,6 +106,13 @@ pub(super) fn which(program: &Path) -> Option<PathBuf> {
 }
 
 async fn first_process(subject: &Subject) -> Verdict {
+    if subject.image.is_some() {
+        let mut function = subject.launch()?.serve().await?;
+        let status = function.call(&subject.request()).await?.status;
+        function.still_serves(subject, status).await?;
+        function.signal(Signal::TERM);
+        return stopped(function).await;
+    }
     let spaces: &[&str] = &["--pid", "--fork", "--kill-child", "--mount-proc"];
     let as_user = [&["--user", "--map-root-user"], spaces].concat();
     let spaces = if works("unshare", &[spaces, &["true"]].concat()).await {
@@ -111,8 +129,13 @@ async fn first_process(subject: &Subject) -> Verdict {
     function.still_serves(subject, status).await?;
     let inner = function.pid().and_then(process::child).and_then(|pid| Pid::from_raw(pid.cast_signed()));
     let Some(inner) = inner else { return Ok("serves; its process was not found to be stopped".into()) };
-    let began = Instant::now();
     kill_process(inner, Signal::TERM).map_err(|error| format!("SIGTERM: {error}"))?;
+    stopped(function).await
+}
+
+/// Judges one that was asked to stop.
+async fn stopped(mut function: Function) -> Verdict {
+    let began = Instant::now();
     match function.ended(Duration::from_secs(3)).await {
         Ok(_) => Ok(format!("serves, and ends {} ms after SIGTERM", began.elapsed().as_millis())),
         Err(_) => Ok("serves, but ignores SIGTERM there: a handler for it is recommended".into()),

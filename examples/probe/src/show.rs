@@ -17,7 +17,9 @@ pub(crate) fn show(what: &str, cx: &Context<State>, calls: u64) -> Result<Value>
         "headers" => Ok(headers(cx)),
         "context" => Ok(context(cx, calls)),
         "threads" => Ok(json!({"threads": std::fs::read_dir("/proc/self/task")?.count()})),
-        other => Err(Error::input(format!("'{other}' is none of env, headers, context, threads")).at("show")),
+        "principal" => principal(cx),
+        other => Err(Error::input(format!("'{other}' is none of env, headers, context, threads, principal"))
+            .at("show")),
     }
 }
 
@@ -64,6 +66,22 @@ fn context(cx: &Context<State>, calls: u64) -> Value {
             "traceparent": trace.traceparent,
         },
     })
+}
+
+/// The identity as of now, and nothing secret; null where there is none.
+fn principal(cx: &Context<State>) -> Result<Value> {
+    let Some(principal) = cx.principal() else { return Ok(Value::Null) };
+    let identity = principal.current()?;
+    Ok(json!({
+        "tenancy": identity.tenancy(),
+        "compartment": identity.compartment(),
+        "resource_id": identity.resource_id(),
+        "resource_type": identity.resource_type(),
+        "region": identity.region(),
+        "realm_domain": identity.realm_domain(),
+        "expires": identity.expires_at().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
+        "issuer": identity.claim("iss"),
+    }))
 }
 
 pub(crate) fn print(line: &str) {

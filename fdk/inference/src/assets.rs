@@ -3,10 +3,11 @@
 use crate::error::Error;
 use crate::manifest::{File, Manifest, Model};
 use crate::timings::Timings;
+use crate::verified::Mark;
 use sha2::{Digest as _, Sha256};
 use std::fs;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Read as _};
+use std::path::{Component, Path, PathBuf};
 
 /// Where an image keeps its models.
 const IMAGE_FOLDER: &str = "/function/model-assets";
@@ -20,20 +21,50 @@ pub struct Assets {
     model: Model,
     folder: PathBuf,
     timings: Timings,
+    verified: Verified,
+}
+
+/// Whether a model's files are known to be what they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verified {
+    /// They were when they were fetched, and have not changed since.
+    AtBuild,
+    /// They were hashed when the model was opened.
+    AtStart,
+    /// Nobody says what they should be: the folder has no entry in `models.toml`, or they have not been read yet.
+    No,
 }
 
 impl Assets {
     /// Opens the model `name` (the only one when `None`) in an assets folder: every file must have the size and sha256
-    /// that the manifest states.
+    /// that the manifest states. Files that the folder's [`Mark`] vouches for are not read again.
     pub fn open(assets: &Path, name: Option<&str>) -> Result<Self, Error> {
-        let found = Self::locate(assets, name)?;
-        found.timings.time("hash", || found.model.files.iter().try_for_each(|file| found.verify(file)))?;
+        let mut found = Self::locate(assets, name)?;
+        if !found.is_listed() {
+            // There is nothing to verify it against.
+            return Ok(found);
+        }
+        let mark = Mark::read(&found.folder);
+        let vouched = |file: &&File| match fs::metadata(found.path(&file.path)) {
+            Ok(metadata) => mark.vouches(file, &metadata),
+            // `locate` has seen that the prepared file stands for it.
+            Err(_) => true,
+        };
+        let doubtful: Vec<&File> = found.model.files.iter().filter(|file| !vouched(file)).collect();
+        if !doubtful.is_empty() {
+            found.timings.time("hash", || doubtful.iter().try_for_each(|file| found.verify(file)))?;
+        }
+        found.verified = if doubtful.is_empty() { Verified::AtBuild } else { Verified::AtStart };
         Ok(found)
     }
 
     /// As [`Assets::open`], without reading the files' content: whether they are there and of the right size. It takes
     /// under a millisecond.
     pub fn locate(assets: &Path, name: Option<&str>) -> Result<Self, Error> {
+        if let Some(unlisted) = name.and_then(|name| Self::unlisted(assets, name)) {
+            return Ok(unlisted);
+        }
         let manifest = Manifest::read(assets)?;
         let (name, model) = manifest.model(name)?;
         let folder = assets.join(name);
@@ -41,6 +72,7 @@ impl Assets {
             let path = folder.join(&file.path);
             match fs::metadata(&path) {
                 Ok(found) if found.len() == file.size => {}
+                Err(error) if error.kind() == ErrorKind::NotFound && replaced(&folder, file) => {}
                 Ok(found) => {
                     let (is, should) = (found.len(), file.size);
                     return Err(unfit(&path, name, &format!("is {is} bytes, the manifest states {should}")));
@@ -48,7 +80,69 @@ impl Assets {
                 Err(error) => return Err(unfit(&path, name, &format!("cannot be used: {error}"))),
             }
         }
-        Ok(Self { name: name.into(), model: model.clone(), folder, timings: Timings::default() })
+        Ok(Self::of(name, model, &folder))
+    }
+
+    /// A folder that somebody put into the assets folder without an entry in `models.toml`: a model as it comes from a hub,
+    /// with its `config.json` or its GGUF file.
+    pub fn unlisted(assets: &Path, name: &str) -> Option<Self> {
+        let folder = assets.join(name);
+        let inside =
+            !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        let listed =
+            || Manifest::read(assets).is_ok_and(|manifest| manifest.names().any(|listed| listed == name));
+        if !inside || listed() {
+            return None;
+        }
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&folder).ok()?.flatten() {
+            let path = entry.file_name().to_string_lossy().into_owned();
+            let metadata = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file);
+            if let Some(metadata) = metadata.filter(|_| !path.starts_with('.') && !is_prepared(&path)) {
+                files.push(File { path, size: metadata.len(), sha256: String::new() });
+            }
+        }
+        let is_model = |file: &File| file.path == "config.json" || is_gguf(&file.path);
+        if !files.iter().any(is_model) {
+            return None;
+        }
+        let model = Model {
+            name: name.into(),
+            task: String::new(),
+            zero_shot: None,
+            head: None,
+            license: String::new(),
+            origin: String::new(),
+            sources: Vec::new(),
+            files,
+        };
+        Some(Self::of(name, &model, &folder))
+    }
+
+    /// The model as the manifest has it, whether or not its files are there.
+    pub(crate) fn of(name: &str, model: &Model, folder: &Path) -> Self {
+        let folder = folder.to_path_buf();
+        Self {
+            name: name.into(),
+            model: model.clone(),
+            folder,
+            timings: Timings::default(),
+            verified: Verified::No,
+        }
+    }
+
+    /// The model `name` of an assets folder where its files are absent and its entry says where in Object Storage they
+    /// are: to reckon with, until [`Assets::obtain`] has them. `None` when it is to be opened as it is.
+    pub fn remote(assets: &Path, name: Option<&str>) -> Result<Option<Self>, Error> {
+        if name.and_then(|name| Self::unlisted(assets, name)).is_some() {
+            return Ok(None);
+        }
+        let manifest = Manifest::read(assets)?;
+        let (name, model) = manifest.model(name)?;
+        let folder = assets.join(name);
+        let here = |file: &File| folder.join(&file.path).exists() || replaced(&folder, file);
+        let absent = !model.files.iter().all(here);
+        Ok((absent && model.object_storage().is_some()).then(|| Self::of(name, model, &folder)))
     }
 
     fn verify(&self, file: &File) -> Result<(), Error> {
@@ -78,15 +172,87 @@ impl Assets {
         self.folder.join(file)
     }
 
+    /// Where a head that somebody fitted on this model belongs: beside the manifest, or in the folder of a model that the
+    /// manifest does not list.
+    pub fn head_path(&self) -> PathBuf {
+        let name = format!("{}.head.safetensors", self.name);
+        match (&self.model.head, self.is_listed()) {
+            (Some(head), _) => self.folder.with_file_name(&head.path),
+            (None, true) => self.folder.with_file_name(name),
+            (None, false) => self.folder.join(name),
+        }
+    }
+
+    /// The head to classify by, verified where the manifest lists it: the one that the manifest names; of a model that it
+    /// does not list, the one in its folder.
+    #[cfg(feature = "text")]
+    pub(crate) fn head(&self) -> Result<Option<PathBuf>, Error> {
+        let path = self.head_path();
+        match &self.model.head {
+            Some(head) => {
+                let refuse = |why: String| {
+                    let path = path.display();
+                    let remedy = format!("`cargo fdk assets fit-head {}` makes it anew", self.name);
+                    Error::assets(format!("{path} {why}; {remedy}"))
+                };
+                let found = sha256(&path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
+                if found != head.sha256 {
+                    return Err(refuse(format!("has sha256 {found}, the manifest states {}", head.sha256)));
+                }
+                Ok(Some(path))
+            }
+            None => Ok((!self.is_listed() && path.is_file()).then_some(path)),
+        }
+    }
+
+    /// Whether the manifest has an entry for it.
+    pub fn is_listed(&self) -> bool {
+        !self.model.license.is_empty()
+    }
+
+    /// The model's only file whose name ends so.
+    #[cfg(any(feature = "vision", feature = "speech"))]
+    pub(crate) fn file_ending(&self, end: &str) -> Result<PathBuf, Error> {
+        let mut found = self.model.files.iter().filter(|file| file.path.ends_with(end));
+        match (found.next(), found.next()) {
+            (Some(file), None) => Ok(self.path(&file.path)),
+            (None, _) => Err(Error::assets(format!("model {} has no file *{end}", self.name))),
+            (Some(_), Some(_)) => Err(Error::assets(format!("model {} has several files *{end}", self.name))),
+        }
+    }
+
+    /// Whether its files are known to be what they should be.
+    pub fn verified(&self) -> Verified {
+        self.verified
+    }
+
+    #[cfg(feature = "text")]
+    /// The model's GGUF file, where it has one; an error when it has none, or several.
+    pub(crate) fn gguf(&self) -> Result<PathBuf, Error> {
+        let mut found = self.model.files.iter().filter(|file| is_gguf(&file.path));
+        match (found.next(), found.next()) {
+            (Some(file), None) => Ok(self.path(&file.path)),
+            (None, _) => Err(Error::assets(format!("model {} has no GGUF file", self.name))),
+            (Some(_), Some(_)) => {
+                let message = format!("model {} has several GGUF files: keep one, whole", self.name);
+                Err(Error::assets(message))
+            }
+        }
+    }
+
     /// The sum of the files' sizes in bytes.
     pub fn bytes(&self) -> u64 {
         self.model.files.iter().fold(0, |sum, file| sum.saturating_add(file.size))
     }
 
-    /// The bytes of memory that serving the model takes at most, reckoned from the sizes of its files: candle copies
-    /// the weights to the heap, the largest sub-batch needs its activations, and the process itself needs its own. Weights
-    /// stored in half precision are widened and take twice what is reckoned here.
+    /// The bytes of memory that serving the model takes at most, reckoned from the headers of its files: candle copies
+    /// the weights to the heap as f32, the largest sub-batch needs its activations, the tokenizer its tables, and the process
+    /// its own. Where the files are not there yet it is reckoned from their sizes.
     pub fn memory_needed(&self) -> u64 {
+        #[cfg(feature = "core")]
+        if let Some(model) = crate::memory::needed(self) {
+            return model.saturating_add(PROCESS);
+        }
         self.bytes().saturating_add(ACTIVATIONS + PROCESS)
     }
 
@@ -111,10 +277,31 @@ impl Assets {
     }
 }
 
-/// Tokenizer tables and the activations of a sub-batch; `cargo fdk demo` shows the peak that these two cover.
+/// Tokenizer tables and the activations of a sub-batch, of a model of which no more is known.
 const ACTIVATIONS: u64 = 96 * 1024 * 1024;
 /// Code, stacks, buffers.
-const PROCESS: u64 = 16 * 1024 * 1024;
+pub(crate) const PROCESS: u64 = 16 * 1024 * 1024;
+
+fn is_gguf(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+}
+
+/// Whether the folder's prepared file stands for a file that is not there.
+#[cfg(feature = "prepared")]
+fn replaced(folder: &Path, file: &File) -> bool {
+    crate::prepared::Prepared::map(&folder.join(crate::prepared::FILE_NAME))
+        .is_ok_and(|prepared| prepared.replaces(file))
+}
+
+#[cfg(not(feature = "prepared"))]
+fn replaced(_: &Path, _: &File) -> bool {
+    false
+}
+
+/// Whether a name is that of a prepared file, or of one in the making.
+fn is_prepared(name: &str) -> bool {
+    name.starts_with("model.prepared")
+}
 
 fn unfit(path: &Path, model: &str, why: &str) -> Error {
     Error::assets(format!("{} {why}; run `cargo fdk assets fetch {model}`", path.display()))
@@ -153,7 +340,7 @@ pub fn sha256(path: &Path) -> std::io::Result<String> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -204,6 +391,29 @@ mod tests {
             refusal(good.path()),
             "DIR/m/w cannot be used: No such file or directory (os error 2); run `cargo fdk assets fetch m`"
         );
+    }
+
+    #[test]
+    fn what_was_verified_when_it_was_fetched_is_not_read_again() {
+        let folder = assets("abc");
+        let files = Assets::open(folder.path(), None).unwrap().model().files.clone();
+        Mark::write(&folder.path().join("m"), &files).unwrap();
+        let opened = Assets::open(folder.path(), None).unwrap();
+        assert_eq!((opened.verified(), opened.timings().phases().len()), (Verified::AtBuild, 0));
+        fs::remove_file(folder.path().join("m/.verified")).unwrap();
+        assert_eq!(Assets::open(folder.path(), None).unwrap().verified(), Verified::AtStart);
+    }
+
+    #[test]
+    fn a_folder_without_an_entry_is_taken_as_it_is() {
+        let folder = assets("abc");
+        fs::create_dir(folder.path().join("dropped")).unwrap();
+        let message = |name| Assets::open(folder.path(), Some(name)).unwrap_err().to_string();
+        assert_eq!(message("dropped"), "no model 'dropped' in models.toml, which has: m");
+        fs::write(folder.path().join("dropped/config.json"), "{}").unwrap();
+        let dropped = Assets::open(folder.path(), Some("dropped")).unwrap();
+        assert_eq!((dropped.name(), dropped.bytes(), dropped.verified()), ("dropped", 2, Verified::No));
+        assert!(Assets::unlisted(folder.path(), "../m").is_none());
     }
 
     #[test]

@@ -1,25 +1,17 @@
 //! The task `embed`: texts → vectors.
 
 use crate::assets::Assets;
+use crate::encoder::{Encoder, Shortage};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::models::bert::Bert;
 use crate::pooling::{Pooling, normalize};
-use crate::tokens::{Ids, Tokens};
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use std::fmt;
+use crate::prompts::Prompts;
+use crate::texts::{Usage, one_or_many, yes};
+use crate::tokenizer::Input;
+use serde::{Deserialize, Serialize};
 
-/// The most tokens, padding included, that go through the model at once. It bounds the memory of activations, and the
-/// time until an interrupt is noticed.
-const BATCH_TOKENS: usize = 1024;
-/// The most bytes of one text: the tokenizer takes over a hundred bytes of memory for each. A text of the model's limit
-/// has a few thousand.
-const MAX_TEXT: usize = 256 * 1024;
-/// The most texts of one request: their vectors must fit beside the model.
-const MAX_INPUTS: usize = 4096;
-
-/// What to embed: `{"inputs": "text" | ["…"], "normalize": true, "truncate": true}`.
+/// What to embed: `{"inputs": "text" | ["…"], "normalize": true, "truncate": true, "dimensions": n, "prompt_name": "…",
+/// "partial": false}`; only `inputs` must be there.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -35,12 +27,31 @@ pub struct EmbedRequest {
     /// unless said.
     #[serde(default = "yes")]
     pub truncate: bool,
+    /// Keeps the first so many numbers of each vector, and scales what is left to length 1 if vectors are. Good with models
+    /// trained for it (Kusupati et al., 2022, "Matryoshka").
+    #[serde(default)]
+    pub dimensions: Option<usize>,
+    /// Which of the model's prompts (`config_sentence_transformers.json`) is put before each text; its default prompt, or
+    /// none, unless said.
+    #[serde(default)]
+    pub prompt_name: Option<String>,
+    /// Whether the texts that there is time for are answered when there is not time for all; otherwise such a request fails.
+    /// False unless said.
+    #[serde(default)]
+    pub partial: bool,
 }
 
 impl EmbedRequest {
     /// A request for these texts with the defaults.
     pub fn new<T: Into<String>>(inputs: impl IntoIterator<Item = T>) -> Self {
-        Self { inputs: inputs.into_iter().map(Into::into).collect(), normalize: true, truncate: true }
+        Self {
+            inputs: inputs.into_iter().map(Into::into).collect(),
+            normalize: true,
+            truncate: true,
+            dimensions: None,
+            prompt_name: None,
+            partial: false,
+        }
     }
 }
 
@@ -48,182 +59,111 @@ impl EmbedRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbedReply {
-    /// One vector for each text, all of the model's width; empty for an empty request.
+    /// One vector for each text, all of one width; empty for an empty request, and for each of `incomplete`.
     pub embeddings: Vec<Vec<f32>>,
     /// The model's name.
     pub model: String,
     /// What it took.
-    pub usage: EmbedUsage,
-}
-
-/// What an embedding took.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct EmbedUsage {
-    /// Tokens computed, special tokens included.
-    pub tokens: usize,
-    /// The indices of the texts that were cut to the model's limit; empty when none was.
-    pub truncated: Vec<usize>,
+    pub usage: Usage,
+    /// The indices of the texts that there was no time for, where the request asked for a part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<usize>,
 }
 
 /// An embedding model, open and warm.
 #[derive(Debug)]
 pub struct Embedder {
-    name: String,
-    tokens: Tokens,
-    model: Bert,
+    encoder: Encoder,
     pooling: Pooling,
+    prompts: Prompts,
 }
 
 impl Embedder {
-    /// Opens a BERT-class sentence-transformers folder and runs it once, so that the first call pays for nothing.
+    /// Opens a sentence-transformers folder of the BERT, DistilBERT or RoBERTa family and runs it once, so that the first
+    /// call pays for nothing.
     #[expect(clippy::needless_pass_by_value, reason = "the files are the model's from here on")]
     pub fn open(assets: Assets) -> Result<Self, Error> {
-        let timings = assets.timings().clone();
-        let tokens = timings.time("tokenizer", || Tokens::open(&assets))?;
-        let model = timings.time("build", || Bert::open(&assets))?;
-        let embedder =
-            Self { name: assets.model().name.clone(), tokens, model, pooling: Pooling::read(&assets)? };
+        let encoder = Encoder::open(&assets)?;
+        let embedder = Self { encoder, pooling: Pooling::read(&assets)?, prompts: Prompts::read(&assets)? };
         let warm_up = EmbedRequest::new(["warm up"]);
-        timings.time("warm-up", || embedder.embed(&warm_up, &Interrupt::never()))?;
+        assets.timings().time("warm-up", || embedder.embed(&warm_up, &Interrupt::never()))?;
         Ok(embedder)
     }
 
     /// The size of a vector.
     pub fn width(&self) -> usize {
-        self.model.width()
+        self.encoder.width()
     }
 
     /// The most tokens a text may have.
     pub fn limit(&self) -> usize {
-        self.tokens.limit()
+        self.encoder.tokenizer.limit()
+    }
+
+    /// What replies call the model.
+    pub fn name(&self) -> &str {
+        self.encoder.name()
     }
 
     /// Embeds the texts of a request.
     ///
     /// An error is the request's fault when a text has over 256 KiB, or more tokens than the model takes and `truncate`
-    /// is false. An interrupt is asked before each text is tokenised and before each layer.
+    /// is false; when `dimensions` is more than the model has, or it has no such prompt; and when the texts take far longer
+    /// than the interrupt allows. An interrupt is asked before each text is tokenised and before each layer.
     pub fn embed(&self, request: &EmbedRequest, interrupt: &Interrupt<'_>) -> Result<EmbedReply, Error> {
-        let texts = self.tokenise(request, interrupt)?;
+        let width = match request.dimensions {
+            Some(dimensions) if dimensions == 0 || dimensions > self.width() => {
+                let message =
+                    format!("{dimensions} is none of 1 to {}, the dimensions of the model", self.width());
+                return Err(Error::input("dimensions", message));
+            }
+            dimensions => dimensions.unwrap_or(self.width()),
+        };
+        let prompt = self.prompts.get(request.prompt_name.as_deref())?;
+        let prompted: Vec<String>;
+        let inputs = if prompt.is_empty() {
+            &request.inputs
+        } else {
+            prompted = request.inputs.iter().map(|text| format!("{prompt}{text}")).collect();
+            &prompted
+        };
+        let texts = self.encoder.tokenise("inputs", inputs, request.truncate, interrupt)?;
+        let shortage = if request.partial { Shortage::Stop } else { Shortage::Refuse };
         let mut embeddings = vec![Vec::new(); texts.len()];
-        for batch in batches(&texts) {
-            let ids: Vec<&[u32]> = batch.iter().map(|index| texts[*index].ids.as_slice()).collect();
-            let hidden = self.model.forward(&ids, interrupt)?;
-            for (index, tokens) in batch.into_iter().zip(hidden) {
-                let mut vector = self.pooling.pool(&tokens, self.model.width());
-                if request.normalize {
-                    normalize(&mut vector);
-                }
-                embeddings[index] = vector;
+        let incomplete = self.encoder.run(&texts, shortage, interrupt, |index, tokens| {
+            let mut vector = self.pooling.pool(tokens, self.width());
+            vector.truncate(width);
+            if request.normalize {
+                normalize(&mut vector);
             }
-        }
-        let truncated =
-            texts.iter().enumerate().filter(|(_, text)| text.is_truncated()).map(|(index, _)| index);
-        let usage = EmbedUsage {
-            tokens: texts.iter().map(|text| text.ids.len()).sum(),
-            truncated: truncated.collect(),
-        };
-        Ok(EmbedReply { embeddings, model: self.name.clone(), usage })
+            embeddings[index] = vector;
+            Ok(())
+        })?;
+        let usage = Usage::of(&texts, &incomplete);
+        Ok(EmbedReply { embeddings, model: self.name().to_owned(), usage, incomplete })
     }
 
-    fn tokenise(&self, request: &EmbedRequest, interrupt: &Interrupt<'_>) -> Result<Vec<Ids>, Error> {
-        let one = |(index, text): (usize, &String)| {
-            interrupt.check()?;
-            if text.len() > MAX_TEXT {
-                let message = format!("the text has {} bytes and may have {MAX_TEXT}: split it", text.len());
-                return Err(Error::input(format!("inputs[{index}]"), message));
-            }
-            let ids = self.tokens.ids(text)?;
-            if ids.is_truncated() && !request.truncate {
-                let message = format!(
-                    "the text has {} tokens and the model takes {}: shorten it, or set truncate to true",
-                    ids.whole,
-                    self.limit()
-                );
-                return Err(Error::input(format!("inputs[{index}]"), message));
-            }
-            Ok(ids)
-        };
-        request.inputs.iter().enumerate().map(one).collect()
+    /// The vectors of texts, of length 1, cut to the model's limit; `place` is where the request has them.
+    pub(crate) fn vectors<'t>(
+        &self,
+        place: &str,
+        texts: impl IntoIterator<Item = &'t String>,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<(Vec<Vec<f32>>, Vec<Input>), Error> {
+        let texts = self.encoder.tokenise(place, texts, true, interrupt)?;
+        let mut vectors = vec![Vec::new(); texts.len()];
+        self.encoder.run(&texts, Shortage::Refuse, interrupt, |index, tokens| {
+            vectors[index] = self.pooling.pool(tokens, self.width());
+            normalize(&mut vectors[index]);
+            Ok(())
+        })?;
+        Ok((vectors, texts))
     }
-}
-
-/// Groups texts of like length, so that little is padded, within [`BATCH_TOKENS`].
-fn batches(texts: &[Ids]) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..texts.len()).collect();
-    order.sort_by_key(|index| texts[*index].ids.len());
-    let mut batches: Vec<Vec<usize>> = Vec::new();
-    for index in order {
-        let length = texts[index].ids.len();
-        match batches.last_mut() {
-            // Sorted: this text is the longest of its batch.
-            Some(batch) if (batch.len() + 1) * length <= BATCH_TOKENS => batch.push(index),
-            _ => batches.push(vec![index]),
-        }
-    }
-    batches
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// A text or a list of texts. Written out rather than untagged, so that an error still names the place in the list.
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    struct OneOrMany;
-
-    impl<'de> Visitor<'de> for OneOrMany {
-        type Value = Vec<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text or a list of texts")
-        }
-
-        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(vec![text.to_owned()])
-        }
-
-        fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-            Ok(vec![text])
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let mut texts = Vec::new();
-            while let Some(text) = list.next_element()? {
-                if texts.len() == MAX_INPUTS {
-                    let message = format_args!("more than {MAX_INPUTS} texts: send them in several calls");
-                    return Err(serde::de::Error::custom(message));
-                }
-                texts.push(text);
-            }
-            Ok(texts)
-        }
-    }
-
-    deserializer.deserialize_any(OneOrMany)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn text(length: usize) -> Ids {
-        Ids { ids: vec![0; length], whole: length }
-    }
-
-    #[test]
-    fn batches_hold_each_text_once_within_the_budget() {
-        let texts: Vec<Ids> = [256, 3, 256, 17, 256, 3, 256, 256, 90].map(text).into();
-        let batches = batches(&texts);
-        let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
-        seen.sort_unstable();
-        assert_eq!(seen, (0..texts.len()).collect::<Vec<_>>());
-        for batch in &batches {
-            let longest = batch.iter().map(|index| texts[*index].ids.len()).max().unwrap();
-            assert!(batch.len() * longest <= BATCH_TOKENS);
-        }
-        assert!(super::batches(&[]).is_empty());
-    }
 
     #[test]
     fn a_single_text_needs_no_brackets() {

@@ -16,21 +16,34 @@ pub struct Error {
 
 #[derive(Debug)]
 enum Kind {
-    #[cfg_attr(not(feature = "text"), expect(dead_code, reason = "without a task there is no request"))]
+    #[cfg_attr(not(feature = "core"), expect(dead_code, reason = "without a task there is no request"))]
     Input {
         path: String,
     },
     Interrupted,
     Assets,
-    #[cfg_attr(not(feature = "text"), expect(dead_code, reason = "without a task there is no model"))]
+    #[cfg_attr(
+        not(any(feature = "prepared", feature = "speech")),
+        expect(dead_code, reason = "without candle there is nothing of it that fails")
+    )]
     Model,
 }
 
 impl Error {
-    #[cfg(feature = "text")]
+    #[cfg(feature = "core")]
     /// The request asks for what cannot be; `path` is the place in its JSON.
     pub(crate) fn input(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { kind: Kind::Input { path: path.into() }, message: message.into(), source: None }
+    }
+
+    #[cfg(feature = "text")]
+    /// The request asks for more than there is time for.
+    pub(crate) fn too_much(needed: std::time::Duration, remaining: std::time::Duration) -> Self {
+        let (needed, remaining) = (needed.as_secs_f64(), remaining.as_secs_f64());
+        let message = format!(
+            "the texts take about {needed:.1} s more and the deadline leaves {remaining:.1}: send fewer, or ask for a part"
+        );
+        Self::input("inputs", message)
     }
 
     pub(crate) fn interrupted() -> Self {
@@ -41,7 +54,7 @@ impl Error {
         Self { kind: Kind::Assets, message: message.into(), source: None }
     }
 
-    #[cfg(feature = "text")]
+    #[cfg(any(feature = "prepared", feature = "speech"))]
     pub(crate) fn model(what: &str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { kind: Kind::Model, message: format!("the model {what}"), source: Some(source.into()) }
     }

@@ -23,6 +23,12 @@ pub struct Model {
     pub name: String,
     /// What it is for, such as `embed`.
     pub task: String,
+    /// How cosines become probabilities when it classifies by labels that a request names.
+    #[serde(default)]
+    pub zero_shot: Option<ZeroShot>,
+    /// The head by which it classifies, made by `cargo fdk assets fit-head`: a file beside the manifest.
+    #[serde(default)]
+    pub head: Option<File>,
     /// Its licence as an SPDX expression.
     pub license: String,
     /// Who made it and where its licence is stated.
@@ -32,6 +38,24 @@ pub struct Model {
     pub sources: Vec<Source>,
     /// Its files.
     pub files: Vec<File>,
+}
+
+/// How a model's cosines become probabilities: by softmax at a temperature, or, for each label by itself, by a logistic
+/// curve with a midpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZeroShot {
+    /// What cosines are divided by.
+    pub temperature: f32,
+    /// The cosine that means one half.
+    pub midpoint: f32,
+}
+
+impl Default for ZeroShot {
+    /// Near what sentence embeddings have; a model's own values are better.
+    fn default() -> Self {
+        Self { temperature: 0.05, midpoint: 0.3 }
+    }
 }
 
 /// Where a model's files come from.
@@ -54,6 +78,32 @@ pub enum Source {
         /// A commit, so that what is fetched never changes.
         revision: String,
     },
+    /// A bucket of OCI Object Storage, read as a resource principal or with an API key. A function whose image does not
+    /// have the files fetches them from here at start.
+    ObjectStorage(ObjectStorage),
+}
+
+/// Where in Object Storage a model's files are.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectStorage {
+    /// The tenancy's namespace.
+    pub namespace: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What stands before each file's path in the names of the objects; a slash is put between.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+impl ObjectStorage {
+    /// The name of the object that holds a file.
+    pub fn object(&self, file: &File) -> String {
+        match self.prefix.trim_end_matches('/') {
+            "" => file.path.clone(),
+            prefix => format!("{prefix}/{}", file.path),
+        }
+    }
 }
 
 /// One file of a model.
@@ -114,7 +164,10 @@ impl Manifest {
 
 impl Model {
     fn check(&self) -> Result<(), String> {
-        for file in &self.files {
+        if self.license.trim().is_empty() {
+            return Err("license is empty: say under which licence the model may be used".into());
+        }
+        for file in self.files.iter().chain(&self.head) {
             let path = &file.path;
             let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
             if path.is_empty() || !inside {
@@ -137,17 +190,22 @@ mod tests {
         Manifest::parse(&format!(
             "[m]\nname = \"M\"\ntask = \"embed\"\nlicense = \"MIT\"\norigin = \"us\"\n\
              [[m.sources]]\nwheel = \"m==1\"\nfolder = \"m/model\"\n[[m.sources]]\nhub = \"o/m\"\nrevision = \"abc\"\n\
-             [[m.files]]\npath = \"{path}\"\nsize = 3\nsha256 = \"{sha256}\"\n"
+             [[m.sources]]\nnamespace = \"n\"\nbucket = \"b\"\n[[m.files]]\npath = \"{path}\"\nsize = 3\nsha256 = \"{sha256}\"\n"
         ))
     }
 
     #[test]
-    fn both_kinds_of_source_are_read() {
+    fn each_kind_of_source_is_read() {
         let manifest = manifest("a/b.json", &"0".repeat(64)).unwrap();
         let (name, model) = manifest.model(None).unwrap();
         assert_eq!(name, "m");
         assert_eq!(model.sources[0], Source::Wheel { wheel: "m==1".into(), folder: "m/model".into() });
         assert_eq!(model.sources[1], Source::Hub { hub: "o/m".into(), revision: "abc".into() });
+        let place = ObjectStorage { namespace: "n".into(), bucket: "b".into(), prefix: String::new() };
+        assert_eq!(
+            (place.object(&model.files[0]).as_str(), model.object_storage()),
+            ("a/b.json", Some(&place))
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 pub(crate) fn map(path: &Path) -> std::io::Result<Mmap> {
     let file = File::open(path)?;
     // SAFETY: the bytes would change under us only if somebody wrote to the file. It is a verified asset: image files
-    // are on a read-only file system, and `cargo fdk assets fetch` replaces a file by renaming, which leaves a mapping
+    // are on a read-only file system, and `cargo fdk assets` replaces a file by renaming, which leaves a mapping
     // of the old one intact.
     unsafe { Mmap::map(&file) }
 }

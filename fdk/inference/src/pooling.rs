@@ -28,11 +28,14 @@ struct Config {
 }
 
 impl Pooling {
+    /// The mean where a model says nothing, as sentence-transformers has it.
     pub(crate) fn read(assets: &Assets) -> Result<Self, Error> {
         let name = "1_Pooling/config.json";
-        let text = fs::read(assets.path(name))
-            .map_err(|error| Error::model(&format!("has no readable {name}"), error))?;
-        Self::parse(&text)
+        match fs::read(assets.path(name)) {
+            Ok(text) => Self::parse(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::Mean),
+            Err(error) => Err(Error::model(&format!("has no readable {name}"), error)),
+        }
     }
 
     fn parse(text: &[u8]) -> Result<Self, Error> {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::Path;
 
-use md5::{Digest, Md5};
 use zeroize::Zeroizing;
 
 use crate::config::{self, Profile};
@@ -91,11 +90,9 @@ impl ApiKey {
         self.region.as_deref()
     }
 
-    /// The fingerprint OCI shows for the key: the MD5 of its public half in DER. A name, not a protection.
+    /// The fingerprint OCI shows for the key; see [`PublicKey::fingerprint`].
     pub fn fingerprint(&self) -> Option<String> {
-        let digest = Md5::digest(self.key.public().to_der()?);
-        let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(pairs.join(":"))
+        self.key.public().fingerprint()
     }
 
     /// The public half.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use pkcs8::der::asn1::OctetStringRef;
 use pkcs8::der::{Decode, Reader, SliceReader};
+use pkcs8::pkcs5::pbes2::Kdf;
 use pkcs8::spki::AlgorithmIdentifierRef;
 use pkcs8::{EncryptedPrivateKeyInfoRef, pkcs5};
 use ring::rand::SystemRandom;
@@ -63,6 +64,9 @@ fn decrypt(der: &[u8], passphrase: Option<&str>) -> Result<KeyPair, Fault> {
         }
     })?;
     let passphrase = passphrase.ok_or(Fault::NoPassphrase)?;
+    if !is_affordable(&encrypted) {
+        return Err(Fault::TooCostly);
+    }
     let plain = encrypted.decrypt(passphrase).map_err(|error| match error {
         pkcs8::Error::EncryptedPrivateKey(
             pkcs5::Error::NoPbes1CryptSupport
@@ -76,6 +80,23 @@ fn decrypt(der: &[u8], passphrase: Option<&str>) -> Result<KeyPair, Fault> {
         Fault::Malformed(_) => Fault::DecryptFailed,
         other => other,
     })
+}
+
+/// Whether the passphrase's hash takes seconds at most, and memory a small function has: the file says how much work it
+/// is, and whoever can write the file must not be able to hang the start. OpenSSL writes 2,048 rounds, or a cost of 16,384.
+fn is_affordable(encrypted: &EncryptedPrivateKeyInfoRef<'_>) -> bool {
+    const ROUNDS: u32 = 10_000_000;
+    const SCRYPT_BYTES: u64 = 64 * 1024 * 1024;
+    const SCRYPT_LANES: u16 = 16;
+    match encrypted.encryption_algorithm.pbes2().map(|parameters| &parameters.kdf) {
+        Some(Kdf::Pbkdf2(kdf)) => kdf.iteration_count <= ROUNDS,
+        Some(Kdf::Scrypt(kdf)) => {
+            let bytes = kdf.cost_parameter.saturating_mul(u64::from(kdf.block_size)).saturating_mul(128);
+            bytes <= SCRYPT_BYTES && kdf.parallelization <= SCRYPT_LANES
+        }
+        // Unknown or none: `decrypt` refuses it.
+        _ => true,
+    }
 }
 
 /// True for the outer form, some algorithm and some bytes, whatever the algorithm.
@@ -104,6 +125,7 @@ pub(crate) enum Fault {
     NoPassphrase,
     DecryptFailed,
     EncryptionUnsupported,
+    TooCostly,
     Type(&'static str),
     TooSmall,
 }
@@ -114,7 +136,7 @@ impl Fault {
             Self::Malformed(_) | Self::NotPrivate => "key_malformed",
             Self::NoPassphrase => "key_encrypted_no_passphrase",
             Self::DecryptFailed => "key_decrypt_failed",
-            Self::EncryptionUnsupported => "key_encrypted_unsupported",
+            Self::EncryptionUnsupported | Self::TooCostly => "key_encrypted_unsupported",
             Self::Type(_) => "key_type_unsupported",
             Self::TooSmall => "key_too_small",
         }
@@ -159,6 +181,10 @@ impl Fault {
                 f,
                 "the private key in {origin} is encrypted in a form not supported here; convert it with openssl pkcs8 -topk8 -v2 aes-256-cbc"
             ),
+            Self::TooCostly => write!(
+                f,
+                "the private key in {origin} asks for far more work than any tool writes to open it; convert it with openssl pkcs8 -topk8 -v2 aes-256-cbc"
+            ),
             Self::Type(why) => {
                 write!(f, "the private key in {origin} cannot be used: {why}; use RSA of 2048 to 4096 bits")
             }
@@ -190,4 +216,39 @@ impl From<pem::Fault> for Fault {
 pub(crate) fn trimmed_passphrase(text: &str) -> Zeroizing<String> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     Zeroizing::new(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pkcs8::der::Encode as _;
+    use pkcs8::pkcs5::EncryptionScheme;
+
+    #[test]
+    fn a_key_that_asks_for_hours_of_work_is_refused_at_once() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/principal/keys/");
+        let with = |name: &str, change: &dyn Fn(&mut Kdf)| {
+            let text = std::fs::read_to_string(format!("{folder}{name}")).unwrap();
+            let der = pem::first_block(&text).unwrap().der;
+            let mut key = EncryptedPrivateKeyInfoRef::try_from(&der[..]).unwrap();
+            let EncryptionScheme::Pbes2(parameters) = &mut key.encryption_algorithm else { panic!("{name}") };
+            change(&mut parameters.kdf);
+            decrypt(&key.to_der().unwrap(), Some("wrong")).map(drop).unwrap_err()
+        };
+        let (rounds, scrypt) = ("encrypted_aes128.pem", "encrypted_scrypt.pem");
+        assert_eq!(with(rounds, &|_| {}), Fault::DecryptFailed);
+        assert_eq!(with(scrypt, &|_| {}), Fault::DecryptFailed);
+        let costly = |kdf: &mut Kdf| match kdf {
+            Kdf::Pbkdf2(kdf) => kdf.iteration_count = 10_000_001,
+            Kdf::Scrypt(kdf) => kdf.cost_parameter = 1 << 17,
+            _ => panic!("another kdf"),
+        };
+        assert_eq!((with(rounds, &costly), with(scrypt, &costly)), (Fault::TooCostly, Fault::TooCostly));
+        let wide = |kdf: &mut Kdf| {
+            if let Kdf::Scrypt(kdf) = kdf {
+                kdf.parallelization = 1000;
+            }
+        };
+        assert_eq!(with(scrypt, &wide), Fault::TooCostly);
+    }
 }

@@ -35,6 +35,10 @@
 //! the strength of it. An operator who has the issuer's public keys names them in `FDK_ISSUER_KEYS`, and then the
 //! signature is verified as well.
 //!
+//! # Reading with it
+//!
+//! With the feature `client`, a `Client` reads objects from Object Storage, whole or in ranges, and secrets from the vault.
+//!
 //! # Secrets
 //!
 //! No `Debug`, no message and no log holds any part of a key, a token or a passphrase. What is read on the way to a
@@ -59,6 +63,8 @@
 mod api_key;
 mod authenticate;
 mod authorization;
+#[cfg(feature = "client")]
+mod client;
 mod config;
 mod environment;
 mod error;
@@ -82,6 +88,8 @@ mod warning;
 
 pub use api_key::ApiKey;
 pub use authenticate::{BodyRule, Denial, authenticate};
+#[cfg(feature = "client")]
+pub use client::{Client, ClientError, Object, Secret};
 pub use environment::Environment;
 pub use error::Refusal;
 pub use identity::Identity;

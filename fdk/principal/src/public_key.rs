@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use md5::{Digest, Md5};
 use pkcs8::der::asn1::{BitStringRef, Null, UintRef};
 use pkcs8::der::{Decode, Encode};
 use pkcs8::spki::{AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef};
@@ -57,6 +58,13 @@ impl PublicKey {
     /// The key as a JWK, with nothing but its type and its numbers.
     pub fn to_jwk(&self) -> Value {
         json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode(&self.n), "e": URL_SAFE_NO_PAD.encode(&self.e)})
+    }
+
+    /// The fingerprint OCI shows for a key: the MD5 of its DER, in pairs of digits. A name, not a protection.
+    pub fn fingerprint(&self) -> Option<String> {
+        let pairs: Vec<String> =
+            Md5::digest(self.to_der()?).iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(pairs.join(":"))
     }
 
     /// `SubjectPublicKeyInfo` (RFC 5280), the form fingerprints are made of.

@@ -85,6 +85,11 @@ impl Error {
         }
     }
 
+    /// What is wrong, without the place.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
     /// The JSON path of the fault, where there is one.
     pub fn path(&self) -> Option<&str> {
         self.0.path.as_deref()

@@ -1,14 +1,16 @@
 //! The thread that owns the state and runs the handler.
 //!
-//! It is not the thread that speaks to the platform: a handler that computes, or blocks against all advice, cannot hold
-//! up the reply that its deadline demands. The state is made here and never leaves, so it needs to be neither `Send`
-//! nor `Sync`, and neither does the handler's future. There is one such thread: the platform sends one call at a time.
+//! A handler that computes, or blocks against all advice, cannot hold up the reply that its deadline demands: another
+//! thread then speaks to the platform (see [`crate::reactor`]). The state is made here and never leaves, so it needs to be
+//! neither `Send` nor `Sync`, and neither does the handler's future. There is one such thread: the platform sends one call
+//! at a time.
 
 use crate::context::{Call, Context};
 use crate::error::{Error, Result};
 use crate::handler::{BoxService, Invocation};
 use crate::init::{Init, Refusal};
 use crate::logframe::LogFrame;
+use crate::reactor::Reactor;
 use crate::reply::{Body, Chunks, Reply};
 use bytes::Bytes;
 use futures_util::stream::FuturesUnordered;
@@ -18,8 +20,10 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::LocalSet;
 use tower_service::Service as _;
 use tracing::Instrument as _;
 
@@ -69,12 +73,17 @@ pub(crate) struct Executor {
 
 impl Executor {
     /// Starts the thread, which loads the state first; calls sent meanwhile wait for it.
-    pub(crate) fn start<S: 'static>(program: Program<S>, init: Init) -> std::io::Result<Self> {
+    pub(crate) fn start<S: 'static>(
+        program: Program<S>,
+        init: Init,
+        reactor: Arc<Reactor>,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::unbounded_channel();
         let (report, status) = watch::channel(Status::Loading);
-        std::thread::Builder::new()
-            .name("handler".into())
-            .spawn(move || run(program, &init, queue, &report))?;
+        std::thread::Builder::new().name("handler".into()).spawn(move || {
+            run(program, &init, queue, &report, &reactor);
+            reactor.leave();
+        })?;
         Ok(Self { jobs, status })
     }
 
@@ -92,6 +101,7 @@ fn run<S: 'static>(
     init: &Init,
     mut queue: mpsc::UnboundedReceiver<Job>,
     status: &watch::Sender<Status>,
+    reactor: &Reactor,
 ) {
     let Program { load, service } = program;
     let loaded = catch_unwind(AssertUnwindSafe(|| load(init))).unwrap_or_else(|panic| {
@@ -110,21 +120,71 @@ fn run<S: 'static>(
     status.send_replace(Status::Ready);
     let service = Rc::new(RefCell::new(service));
     let frame = LogFrame::from_config(init.config()).map(Rc::new);
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        // Polled here rather than spawned: the platform sends one call at a time, and a task for each would cost an
-        // allocation, a queue and a wake.
-        let mut running = FuturesUnordered::new();
-        loop {
-            tokio::select! {
-                biased;
-                Some(()) = running.next(), if !running.is_empty() => {}
-                job = queue.recv() => match job {
-                    Some(job) => running.push(serve(job, state.clone(), service.clone(), frame.clone())),
-                    None => break,
-                },
+    let serve = |job| serve(job, state.clone(), service.clone(), frame.clone());
+    // Handlers have a runtime of their own: their tasks are not the platform's to wait for.
+    let local = LocalSet::new();
+    // Polled here rather than spawned: the platform sends one call at a time, and a task for each would cost an
+    // allocation, a queue and a wake.
+    let mut running = FuturesUnordered::new();
+    let mut done = Vec::new();
+    loop {
+        let next = async {
+            // Delivered from within the reactor, which needs no waking then.
+            done.drain(..).for_each(Done::deliver);
+            queue.recv().await
+        };
+        let Some(job) = reactor.drive(next) else { return };
+        running.push(serve(job));
+        reactor.poll();
+        // A handler that waits for nothing is done with its first poll.
+        let first_poll = std::future::poll_fn(|cx| {
+            while let Poll::Ready(Some(ended)) = running.poll_next_unpin(cx) {
+                done.extend(ended);
             }
+            Poll::Ready(())
+        });
+        local.block_on(&runtime, first_poll);
+        let idle = || runtime.metrics().num_alive_tasks() == 0;
+        if running.is_empty() && idle() {
+            continue;
         }
-    });
+        reactor.leave();
+        let open = local.block_on(&runtime, async {
+            done.drain(..).for_each(Done::deliver);
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(ended) = running.next(), if !running.is_empty() => {
+                        ended.into_iter().for_each(Done::deliver);
+                        if running.is_empty() && idle() {
+                            return true;
+                        }
+                    }
+                    job = queue.recv() => match job {
+                        Some(job) => running.push(serve(job)),
+                        None => return false,
+                    },
+                }
+            }
+        });
+        if !open {
+            return;
+        }
+    }
+}
+
+/// A call whose handler has ended.
+struct Done {
+    call: Arc<Call>,
+    answer: oneshot::Sender<Result<Answer>>,
+    result: Result<Answer>,
+}
+
+impl Done {
+    fn deliver(self) {
+        let sent = self.answer.send(self.result);
+        warn_if_late(&self.call, sent.is_err());
+    }
 }
 
 /// Answers the calls that waited for a state which never came. The status goes last, so that they are answered before
@@ -144,11 +204,11 @@ async fn serve<S: 'static>(
     state: Arc<S>,
     service: Rc<RefCell<BoxService<S>>>,
     frame: Option<Rc<LogFrame>>,
-) {
+) -> Option<Done> {
     let Job { call, body, mut answer } = job;
     // Nothing is computed for a caller who left while this waited.
     if answer.is_closed() {
-        return;
+        return None;
     }
     if let Some(frame) = frame {
         frame.write(call.envelope());
@@ -170,25 +230,25 @@ async fn serve<S: 'static>(
     // Dropping runs the handler's destructors, which may panic as well.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
     let reply = match (done, dropped) {
-        (None, _) => return warn_if_late(&call, true),
+        (None, _) => {
+            warn_if_late(&call, true);
+            return None;
+        }
         (Some(Err(panic)), _) | (_, Err(panic)) => Err(panicked(&*panic)),
         (Some(Ok(reply)), Ok(())) => reply,
     };
     match reply {
         Ok(Reply { status, headers, body: Body::Whole(body) }) => {
-            let sent = answer.send(Ok(Answer { status, headers, body: AnswerBody::Whole(body) }));
-            warn_if_late(&call, sent.is_err());
+            Some(Done { call, answer, result: Ok(Answer { status, headers, body: AnswerBody::Whole(body) }) })
         }
         Ok(Reply { status, headers, body: Body::Chunks(chunks) }) => {
             let (sender, receiver) = mpsc::channel(1);
             if answer.send(Ok(Answer { status, headers, body: AnswerBody::Chunks(receiver) })).is_ok() {
                 pump(chunks, sender).instrument(span).await;
             }
+            None
         }
-        Err(error) => {
-            let sent = answer.send(Err(error));
-            warn_if_late(&call, sent.is_err());
-        }
+        Err(error) => Some(Done { call, answer, result: Err(error) }),
     }
 }
 

@@ -72,6 +72,7 @@ mod init;
 mod listener;
 mod logframe;
 mod logs;
+mod reactor;
 mod reply;
 #[cfg(feature = "router")]
 mod router;

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use serde_json::{Map, Value, json};
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 use tracing::Level;
@@ -48,7 +49,10 @@ pub(crate) fn init(config: &Config) -> Result<(), String> {
         std::panic::set_hook(Box::new(|panic| {
             let location = panic.location().map(ToString::to_string).unwrap_or_default();
             let message = panic.payload_as_str().unwrap_or("(no message)");
-            tracing::error!(target: "fdk::panic", location, "panicked: {message}");
+            // Captured only where RUST_BACKTRACE asks for it.
+            let backtrace = Backtrace::capture();
+            let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+            tracing::error!(target: "fdk::panic", location, backtrace, "panicked: {message}");
         }));
     }
     Ok(())

@@ -89,8 +89,11 @@ impl Reply {
     /// The headers for the wire. Hop-by-hop headers, framing and the call id are the connection's and the agent's to
     /// set: one of ours would contradict theirs.
     pub(crate) fn wire_headers(status: u16, mut headers: HeaderMap, to_gateway: bool) -> HeaderMap {
-        for name in NOT_OURS {
-            headers.remove(name);
+        // Most replies have a content type and no more: fewer to look at than there are to remove.
+        if headers.keys().any(|name| NOT_OURS.contains(name)) {
+            for name in NOT_OURS {
+                headers.remove(name);
+            }
         }
         if to_gateway {
             return gateway::encode(status, headers);

@@ -6,13 +6,14 @@ use crate::dispatch::{Dispatcher, Limits};
 use crate::executor::{Executor, Program, Status};
 use crate::init::{Exit, Init, Refusal};
 use crate::listener::Listener;
+use crate::reactor::Reactor;
 use crate::{logs, server};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A check that is cheap enough to make before the socket is published.
 pub(crate) type Check = Box<dyn FnOnce(&Init) -> Result<(), Refusal>>;
@@ -53,56 +54,66 @@ fn start<S: 'static>(
     }
     init.phase("check", started.elapsed());
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Refusal::initialisation(format!("the reactor cannot start: {error}")))?;
-    runtime.block_on(async {
-        let began = Instant::now();
-        let fail = |error: std::io::Error| Refusal::initialisation(format!("cannot start: {error}"));
-        // The handlers are in place before anybody can know that we run: as PID 1, a signal without one is ignored.
-        let mut signals = StopSignals::listen().map_err(fail)?;
-        let (names, listener) = Listener::bind(&socket).map_err(|error| refuse(error.to_string()))?;
-        let listener = UnixListener::from_std(listener).map_err(fail)?;
-        names.publish().map_err(|error| refuse(error.to_string()))?;
-        init.phase("bind", began.elapsed());
+    let fail = |error: std::io::Error| Refusal::initialisation(format!("cannot start: {error}"));
+    let reactor = Arc::new(Reactor::new().map_err(fail)?);
+    let entered = reactor.enter();
+    let began = Instant::now();
+    // The handlers are in place before anybody can know that we run: as PID 1, a signal without one is ignored.
+    let signals = StopSignals::listen().map_err(fail)?;
+    let (names, listener) = Listener::bind(&socket).map_err(|error| refuse(error.to_string()))?;
+    let listener = UnixListener::from_std(listener).map_err(fail)?;
+    names.publish().map_err(|error| refuse(error.to_string()))?;
+    init.phase("bind", began.elapsed());
+    drop(entered);
 
-        let executor = Executor::start(program, init.clone()).map_err(fail)?;
-        let mut status = executor.status();
-        let dispatcher = Arc::new(Dispatcher::new(executor, config, limits));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let mut serving = std::pin::pin!(server::serve(listener, dispatcher.clone(), async {
-            let _ = stopped.await;
-        }));
-        let load_failed = async {
-            match status.wait_for(|status| !matches!(status, Status::Loading)).await.as_deref() {
-                Ok(Status::Failed(refusal)) => refusal.clone(),
-                _ => std::future::pending().await,
-            }
-        };
-        let failed = tokio::select! {
-            () = &mut serving => None,
-            () = signals.received() => None,
-            refusal = load_failed => Some(refusal),
-        };
-        let _ = stop.send(());
-        let patience = async {
-            match &failed {
-                // The calls that waited have their answers: time to write them out, well within the contract's 50 ms.
-                Some(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                None => dispatcher.drained().await,
-            }
-        };
-        tokio::select! {
-            () = &mut serving => {}
-            () = patience => {}
-            // Asked twice means at once.
-            () = signals.received() => {}
+    let executor = Executor::start(program, init, reactor.clone()).map_err(fail)?;
+    let status = executor.status();
+    let dispatcher = Arc::new(Dispatcher::new(executor, config, limits));
+    let served = reactor.live(serve(listener, dispatcher, status, signals));
+    drop(names);
+    served.map_err(|error| Refusal::initialisation(format!("the server has ended: {error}")))
+}
+
+/// Serves until a signal, or until the state could not be loaded; then lets calls in flight end.
+async fn serve(
+    listener: UnixListener,
+    dispatcher: Arc<Dispatcher>,
+    mut status: watch::Receiver<Status>,
+    mut signals: StopSignals,
+) -> ExitCode {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut serving = std::pin::pin!(server::serve(listener, dispatcher.clone(), async {
+        let _ = stopped.await;
+    }));
+    let load_failed = async {
+        let loaded =
+            status.wait_for(|status| !matches!(status, Status::Loading)).await.map(|end| end.clone());
+        match loaded {
+            Ok(Status::Failed(refusal)) => refusal,
+            _ => std::future::pending().await,
         }
-        drop(names);
-        // Why it failed has been told by the thread that loads.
-        Ok(failed.map_or(ExitCode::SUCCESS, |refusal: Refusal| refusal.exit().into()))
-    })
+    };
+    let failed = tokio::select! {
+        () = &mut serving => None,
+        () = signals.received() => None,
+        refusal = load_failed => Some(refusal),
+    };
+    let _ = stop.send(());
+    let patience = async {
+        match &failed {
+            // The calls that waited have their answers: time to write them out, well within the contract's 50 ms.
+            Some(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            None => dispatcher.drained().await,
+        }
+    };
+    tokio::select! {
+        () = &mut serving => {}
+        () = patience => {}
+        // Asked twice means at once.
+        () = signals.received() => {}
+    }
+    // Why it failed has been told by the thread that loads.
+    failed.map_or(ExitCode::SUCCESS, |refusal: Refusal| refusal.exit().into())
 }
 
 /// SIGTERM and SIGINT. The agent sends neither (it kills), but `docker stop`, other runners and a terminal do.

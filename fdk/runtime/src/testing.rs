@@ -24,6 +24,7 @@ use crate::dispatch::{Dispatcher, Limits};
 use crate::executor::{Executor, Program};
 use crate::handler::Handler;
 use crate::init::Init;
+use crate::reactor::Reactor;
 use bytes::Bytes;
 use http::header::HeaderMap;
 use http::{HeaderName, HeaderValue, Request};
@@ -56,8 +57,10 @@ impl TestFunction {
         let start = |config: Arc<Config>| {
             let limits = Limits::from_config(&config).unwrap_or_else(|message| panic!("{message}"));
             let init = Init::new(config.clone(), Instant::now());
-            let executor =
-                Executor::start(program, init).unwrap_or_else(|error| panic!("no thread: {error}"));
+            // Nothing but the handler's thread drives it: there is no socket.
+            let reactor = Reactor::new().unwrap_or_else(|error| panic!("no reactor: {error}"));
+            let executor = Executor::start(program, init, Arc::new(reactor))
+                .unwrap_or_else(|error| panic!("no thread: {error}"));
             Dispatcher::new(executor, config, limits)
         };
         Self { start: Mutex::new(Some(Box::new(start))), running: OnceLock::new(), config: Vec::new() }

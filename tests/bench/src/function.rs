@@ -29,6 +29,8 @@ pub(crate) struct Function {
     /// From before the fork, so the system's own part is in every figure.
     pub(crate) spawned: Instant,
     pub(crate) socket_after: Duration,
+    /// Kept: the kernel takes 10 ms to close one, which is no part of a first reply.
+    _watch: Watch,
 }
 
 /// In KiB.
@@ -65,7 +67,7 @@ impl Function {
         if let Some(mut stderr) = child.stderr.take() {
             std::thread::spawn(move || io::copy(&mut stderr, &mut io::sink()));
         }
-        let function = Self { child, directory, spawned, socket_after };
+        let function = Self { child, directory, spawned, socket_after, _watch: watch };
         published.map_err(because(format!("{} published no socket", spec.program.display())))?;
         Ok(function)
     }

@@ -8,14 +8,15 @@
 #   fdk-base/cc:CODENAME           a runtime like distroless/cc: libc, libm, libgcc_s, and no shell
 #
 # Local use only: the packages are the release's, without later security updates, and the builder knows this host's
-# settings. Progress goes to stderr; stdout has the build arguments, so that
-#   docker build $(tests/image/base-images.sh) --build-arg FUNCTION=hello -t hello .
+# settings. Builds with it use the host's network, as these settings do. Progress goes to stderr; stdout has the
+# arguments for a build, so that
+#   docker build $(tests/image/bases.sh) --build-arg FUNCTION=hello -t hello .
 set -Eeuo pipefail
 umask 022
 trap 'say "error: \`$BASH_COMMAND\` failed at line $LINENO"' ERR
 
 engine=${ENGINE:-docker}
-say() { echo "base-images: $*" >&2; }
+say() { echo "bases: $*" >&2; }
 die() { say "error: $*"; exit 1; }
 have() { "$engine" image inspect "$1" >/dev/null 2>&1; }
 
@@ -149,4 +150,4 @@ else
         make_rust "$work/builder"
     fi
 fi
-echo "--build-arg BUILDER=$rust --build-arg RUNTIME=$cc"
+echo "--network host --build-arg BUILDER=$rust --build-arg RUNTIME=$cc"

@@ -1,0 +1,27 @@
+//! A function without code: `FDK_MODEL` in `func.yaml` names the model, `FDK_TASK` what it is asked for.
+
+fn main() -> std::process::ExitCode {
+    fdk::serve_assets()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    #[tokio::test]
+    async fn answers() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/model-assets");
+        let model = "@MODEL@";
+        if !std::path::Path::new(folder).join(model).is_dir() {
+            eprintln!("NOT RUN: the model; fetch it with cargo fdk assets fetch {model}");
+            return;
+        }
+        let function = fdk::served()
+            .test(fdk::answer)
+            .config("FDK_ASSETS_DIR", folder)
+            .config("FDK_MODEL", model)
+            .config("FDK_TASK", "@TASK@");
+        let reply = function.json(json!(@REQUEST@)).call().await.json::<Value>();
+        assert!(reply[@FIELD@].is_array(), "{reply}");
+    }
+}

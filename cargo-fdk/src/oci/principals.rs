@@ -1,0 +1,139 @@
+//! The identities of the functions, and the sessions of the users: tokens and keys in files, which rotate.
+
+use super::ocid;
+use crate::issuer::{Claims, Issuer, KEY, TOKEN};
+use crate::sandbox;
+use crate::store::model::{App, Func};
+use crate::tenancy::Tenancy;
+use crate::{Error, Result};
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::fmt;
+use std::os::unix::fs::{DirBuilderExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+
+/// The identities that were issued, each in a folder of its own.
+pub struct Principals {
+    tenancy: Arc<Tenancy>,
+    issuer: Issuer,
+    public_keys: PathBuf,
+    /// How long until a token is followed by another.
+    every: Duration,
+    /// Removed when this is.
+    folder: TempDir,
+    issued: Mutex<HashMap<String, Issued>>,
+}
+
+#[derive(Debug, Clone)]
+struct Issued {
+    folder: PathBuf,
+    claims: Map<String, Value>,
+}
+
+impl Principals {
+    /// Identities signed by the issuer in the tenancy's folder.
+    pub fn new(tenancy: Arc<Tenancy>, issuer: Issuer, every: Duration) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("fdk-identities").tempdir();
+        let folder =
+            folder.map_err(|error| Error::failed(format!("no folder for the identities: {error}")))?;
+        let public_keys = issuer.publish_keys()?;
+        Ok(Self { tenancy, issuer, public_keys, every, folder, issued: Mutex::default() })
+    }
+
+    /// The issuer's public keys, a JWKS file.
+    pub fn public_keys(&self) -> &Path {
+        &self.public_keys
+    }
+
+    /// The folder with a function's token and key; they are made when there are none.
+    pub fn of(&self, app: &App, func: &Func) -> Result<PathBuf> {
+        if let Some(issued) = self.issued().get(&func.id) {
+            return Ok(issued.folder.clone());
+        }
+        let id = ocid::func(&func.id);
+        let compartment = super::functions::compartment_of(&self.tenancy, app);
+        let Value::Object(claims) = json!({
+            "sub": id, "res_id": id, "res_type": "fnfunc", "ptype": "resource", "ttype": "res",
+            "tenant": self.tenancy.id, "opc-tenant": self.tenancy.id, "res_tenant": self.tenancy.id,
+            "opc-compartment": compartment, "res_compartment": compartment, "opc-instance": id,
+        }) else {
+            return Err(Error::failed("no claims"));
+        };
+        let folder = self.folder.path().join(func.id.to_ascii_lowercase());
+        give_to_functions(&folder)
+            .map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
+        let issued = Issued { folder, claims };
+        self.issue(&issued)?;
+        self.issued().insert(func.id.clone(), issued.clone());
+        Ok(issued.folder)
+    }
+
+    /// Issues a session of a user into a folder, for the clients that read `security_token_file`.
+    pub fn session(&self, user: &str, folder: &Path) -> Result<()> {
+        let Value::Object(claims) = json!({
+            "sub": user, "ptype": "user", "tenant": self.tenancy.id,
+            "res_id": null, "res_type": null, "res_tenant": null, "res_compartment": null,
+        }) else {
+            return Err(Error::failed("no claims"));
+        };
+        let issued = Issued { folder: folder.to_path_buf(), claims };
+        self.issue(&issued)?;
+        self.issued().insert(user.to_owned(), issued);
+        Ok(())
+    }
+
+    /// Gives everybody a new key and a token for it. Those of functions that are gone are forgotten.
+    pub fn rotate(&self, is_there: impl Fn(&str) -> bool) -> Result<()> {
+        let all: Vec<(String, Issued)> =
+            self.issued().iter().map(|(id, issued)| (id.clone(), issued.clone())).collect();
+        for (id, issued) in all {
+            if is_there(&id) {
+                self.issue(&issued)?;
+            } else {
+                self.issued().remove(&id);
+                let _ = std::fs::remove_dir_all(&issued.folder);
+            }
+        }
+        Ok(())
+    }
+
+    /// How often [`Principals::rotate`] is due.
+    pub fn every(&self) -> Duration {
+        self.every
+    }
+
+    /// Tokens live a third longer than it takes to the next, as OCI's do: 20 minutes, and 15.
+    fn issue(&self, issued: &Issued) -> Result<()> {
+        let claims =
+            Claims { ttl: self.every * 4 / 3 + Duration::from_secs(1), others: issued.claims.clone() };
+        self.issuer.issue(&issued.folder, &claims, SystemTime::now())
+    }
+
+    fn issued(&self) -> std::sync::MutexGuard<'_, HashMap<String, Issued>> {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes a function's folder. Root runs functions as another user, who must be able to read what is in it.
+fn give_to_functions(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().mode(0o700).recursive(true).create(folder)?;
+    if rustix::process::geteuid().is_root() {
+        chown(folder, Some(sandbox::USER), Some(sandbox::USER))?;
+    }
+    Ok(())
+}
+
+/// The variables that lead a function to its identity.
+pub(super) fn variables(folder: &Path) -> [(&'static str, String); 2] {
+    let path = |name: &str| folder.join(name).display().to_string();
+    [("OCI_RESOURCE_PRINCIPAL_RPST", path(TOKEN)), ("OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM", path(KEY))]
+}
+
+impl fmt::Debug for Principals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principals").field("every", &self.every).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,214 @@
+//! The characters of one statement, with their columns: words, quoted texts, patterns and signs.
+//!
+//! Placeholders are filled here, within the token that they stand in: no value can end a text or begin a clause.
+
+use super::fault::Fault;
+use std::collections::BTreeMap;
+
+/// What `${name}` stands for; an empty text has to come yet.
+pub type Names = BTreeMap<String, String>;
+
+/// How the names of what is made while the platform runs end: one that is not known may be yet.
+const COMING: [&str; 2] = ["_function_id", "_application_id"];
+
+pub(super) struct Cursor<'a> {
+    rest: &'a str,
+    names: &'a Names,
+    line: usize,
+    column: usize,
+}
+
+/// A word, and where it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) text: String,
+    pub(super) column: usize,
+}
+
+impl Word {
+    /// Whether it is this keyword; the language's words are the same in capitals.
+    pub(super) fn is(&self, keyword: &str) -> bool {
+        self.text.eq_ignore_ascii_case(keyword)
+    }
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(line: usize, text: &'a str, names: &'a Names) -> Self {
+        Self { rest: text, names, line, column: 1 }
+    }
+
+    pub(super) fn fault(&self, column: usize, message: impl Into<String>) -> Fault {
+        Fault { line: self.line, column, message: message.into(), waits: false }
+    }
+
+    /// The column of what comes next, after white space.
+    pub(super) fn here(&mut self) -> usize {
+        while self.rest.starts_with(char::is_whitespace) {
+            self.bump();
+        }
+        // A comment ends the statement.
+        if self.rest.starts_with('#') {
+            self.rest = "";
+        }
+        self.column
+    }
+
+    /// The next character that is no white space.
+    pub(super) fn peek(&mut self) -> Option<char> {
+        self.here();
+        self.rest.chars().next()
+    }
+
+    /// Takes a sign if it is next.
+    pub(super) fn take(&mut self, sign: char) -> bool {
+        let found = self.peek() == Some(sign);
+        if found {
+            self.bump();
+        }
+        found
+    }
+
+    pub(super) fn expect(&mut self, sign: char) -> Result<(), Fault> {
+        if self.take(sign) { Ok(()) } else { Err(self.expected(&format!("'{sign}'"))) }
+    }
+
+    /// Takes a keyword, which is a whole word.
+    pub(super) fn keyword(&mut self, keyword: &str) -> Result<(), Fault> {
+        if self.take_keyword(keyword)? { Ok(()) } else { Err(self.expected(&format!("'{keyword}'"))) }
+    }
+
+    /// Takes a keyword if it is next.
+    pub(super) fn take_keyword(&mut self, keyword: &str) -> Result<bool, Fault> {
+        let before = (self.rest, self.column);
+        let found = self.word()?.is_some_and(|word| word.is(keyword));
+        if !found {
+            (self.rest, self.column) = before;
+        }
+        Ok(found)
+    }
+
+    /// Says what should be here, and what is.
+    pub(super) fn expected(&mut self, what: &str) -> Fault {
+        let column = self.here();
+        let found: String = self.rest.chars().take_while(|next| !next.is_whitespace()).take(40).collect();
+        if found.is_empty() {
+            return self.fault(
+                column,
+                format!("the statement ends where {what} belongs; one line is one statement"),
+            );
+        }
+        // A control character in a message could be taken for two messages.
+        self.fault(column, format!("{what} belongs here, not {found:?}"))
+    }
+
+    /// A word: a keyword, a name, an OCID, a variable. `None` when something else is next.
+    pub(super) fn word(&mut self) -> Result<Option<Word>, Fault> {
+        let column = self.here();
+        let mut text = String::new();
+        while let Some(next) = self.rest.chars().next() {
+            if next == '$' {
+                let at = self.column;
+                let value = self.placeholder()?;
+                if value.is_empty() || !value.chars().all(is_word) {
+                    return Err(self.fault(
+                        at,
+                        format!("{value:?}, which the placeholder stands for, is no word: put it in quotes"),
+                    ));
+                }
+                text.push_str(&value);
+            } else if is_word(next) {
+                text.push(next);
+                self.bump();
+            } else {
+                break;
+            }
+        }
+        Ok(Some(Word { text, column }).filter(|word| !word.text.is_empty()))
+    }
+
+    /// A text in single quotes; `None` when something else is next.
+    pub(super) fn quoted(&mut self) -> Result<Option<Word>, Fault> {
+        self.delimited('\'', "quote")
+    }
+
+    /// A pattern between slashes, without them; `None` when something else is next.
+    pub(super) fn pattern(&mut self) -> Result<Option<Word>, Fault> {
+        self.delimited('/', "slash")
+    }
+
+    fn delimited(&mut self, sign: char, name: &str) -> Result<Option<Word>, Fault> {
+        let column = self.here();
+        if !self.take(sign) {
+            return Ok(None);
+        }
+        let mut text = String::new();
+        loop {
+            match self.rest.chars().next() {
+                None => return Err(self.fault(column, format!("the closing {name} is missing"))),
+                Some(next) if next == sign => {
+                    self.bump();
+                    return Ok(Some(Word { text, column }));
+                }
+                Some('$') if self.rest.starts_with("${") => {
+                    let at = self.column;
+                    let value = self.placeholder()?;
+                    if value.contains(sign) {
+                        return Err(self.fault(
+                            at,
+                            format!("{value:?}, which the placeholder stands for, holds a {name}"),
+                        ));
+                    }
+                    text.push_str(&value);
+                }
+                Some(next) => {
+                    text.push(next);
+                    self.bump();
+                }
+            }
+        }
+    }
+
+    /// The value of `${name}`.
+    fn placeholder(&mut self) -> Result<String, Fault> {
+        let column = self.column;
+        let name = self.rest.strip_prefix("${").and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
+        let Some(name) = name else {
+            return Err(self.fault(column, "a placeholder is written ${name}"));
+        };
+        let coming = COMING.iter().any(|end| name.ends_with(end)).then(String::new);
+        let Some(value) = self.names.get(name).or(coming.as_ref()) else {
+            let known = self.names.keys().map(String::as_str).collect::<Vec<_>>();
+            let known = if known.is_empty() {
+                "none is known".into()
+            } else {
+                format!("known are {}", known.join(", "))
+            };
+            return Err(self.fault(column, format!("nothing is known for the placeholder {name:?}; {known}")));
+        };
+        if value.is_empty() {
+            let message = format!("{name:?} stands for nothing yet: there is none, or there are several");
+            return Err(Fault { waits: true, ..self.fault(column, message) });
+        }
+        for _ in 0..name.chars().count() + 3 {
+            self.bump();
+        }
+        Ok(value.clone())
+    }
+
+    /// That nothing follows.
+    pub(super) fn end(&mut self) -> Result<(), Fault> {
+        if self.peek().is_none() { Ok(()) } else { Err(self.expected("the end of the statement")) }
+    }
+
+    fn bump(&mut self) {
+        let mut rest = self.rest.chars();
+        if rest.next().is_some() {
+            self.rest = rest.as_str();
+            self.column += 1;
+        }
+    }
+}
+
+fn is_word(next: char) -> bool {
+    next.is_alphanumeric() || "-_.@+:*".contains(next)
+}

@@ -1,0 +1,237 @@
+//! The task `classify`: texts → labels, by a checkpoint's own head, by one that was fitted on a model's embeddings, or by
+//! likeness to labels that the request names.
+
+use crate::assets::Assets;
+use crate::embed::Embedder;
+use crate::encoder::{Encoder, Shortage};
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::linear_head::LinearHead;
+use crate::manifest::ZeroShot;
+use crate::models::family::Family;
+use crate::models::probability::{sigmoid, softmax};
+use crate::prediction::Prediction;
+use crate::rerank::dot;
+use crate::texts::{Usage, many, one_or_many};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What to classify: `{"inputs": "text" | ["…"], "labels": ["…"], "multi_label": false}`; `labels` must be there for an
+/// embedding model, and must not for a checkpoint that has labels of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ClassifyRequest {
+    /// The texts, at most 4,096 of at most 256 KiB each; in JSON a single text may stand without brackets.
+    #[serde(deserialize_with = "one_or_many")]
+    pub inputs: Vec<String>,
+    /// The labels, as one would say them: "billing question" rather than `LBL_7`.
+    #[serde(default, deserialize_with = "labels")]
+    pub labels: Option<Vec<String>>,
+    /// Whether each label is judged by itself, so that several may hold or none; otherwise they share a probability of 1.
+    /// The checkpoint's own rule, or false, unless said.
+    #[serde(default)]
+    pub multi_label: Option<bool>,
+}
+
+fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    many(deserializer).map(Some)
+}
+
+impl ClassifyRequest {
+    /// A request for these texts.
+    pub fn new<T: Into<String>>(inputs: impl IntoIterator<Item = T>) -> Self {
+        Self { inputs: inputs.into_iter().map(Into::into).collect(), labels: None, multi_label: None }
+    }
+
+    /// With these labels.
+    #[must_use]
+    pub fn labels<T: Into<String>>(self, labels: impl IntoIterator<Item = T>) -> Self {
+        Self { labels: Some(labels.into_iter().map(Into::into).collect()), ..self }
+    }
+}
+
+/// The labels of each text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ClassifyReply {
+    /// One list for each text, for a single text as well: every label, the likeliest first.
+    pub predictions: Vec<Vec<Prediction>>,
+    /// The model's name.
+    pub model: String,
+    /// What it took.
+    pub usage: Usage,
+}
+
+/// A model that classifies.
+#[derive(Debug)]
+pub struct Classifier(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// By the cosine of text and label.
+    ZeroShot { model: Box<Embedder>, fit: ZeroShot },
+    /// By a head that was fitted on its embeddings.
+    Fitted { model: Box<Embedder>, head: LinearHead },
+    /// By the checkpoint's head.
+    Head(Box<Encoder>),
+}
+
+impl Classifier {
+    /// Opens a model: by its head when the checkpoint is one for classifying whole texts, else as an embedding model, with
+    /// the head that was fitted on it where it has one.
+    pub fn open(assets: Assets) -> Result<Self, Error> {
+        if !Family::read(&assets)?.is_sequence_classifier() {
+            if let Some(path) = assets.head()? {
+                return Self::fitted(Embedder::open(assets)?, LinearHead::open(&path)?);
+            }
+            let fit = assets.model().zero_shot.unwrap_or_default();
+            return Ok(Self(Kind::ZeroShot { model: Box::new(Embedder::open(assets)?), fit }));
+        }
+        let classifier = Self(Kind::Head(Box::new(Encoder::open(&assets)?)));
+        let warm_up = ClassifyRequest::new(["warm up"]);
+        assets.timings().time("warm-up", || classifier.classify(&warm_up, &Interrupt::never()))?;
+        Ok(classifier)
+    }
+
+    /// A model that classifies by a head fitted on its embeddings.
+    pub fn fitted(model: Embedder, head: LinearHead) -> Result<Self, Error> {
+        if head.width() != model.width() {
+            let (is, should) = (head.width(), model.width());
+            return Err(Error::assets(format!(
+                "the head is for embeddings of {is} numbers and {}'s have {should}: fit one on this model",
+                model.name()
+            )));
+        }
+        Ok(Self(Kind::Fitted { model: Box::new(model), head }))
+    }
+
+    /// What replies call the model.
+    pub fn name(&self) -> &str {
+        match &self.0 {
+            Kind::ZeroShot { model, .. } | Kind::Fitted { model, .. } => model.name(),
+            Kind::Head(model) => model.name(),
+        }
+    }
+
+    /// The most tokens a text may have.
+    pub fn limit(&self) -> usize {
+        match &self.0 {
+            Kind::ZeroShot { model, .. } | Kind::Fitted { model, .. } => model.limit(),
+            Kind::Head(model) => model.tokenizer.limit(),
+        }
+    }
+
+    /// Classifies the texts of a request. An error is the request's fault when it has labels and the model has its own, or
+    /// neither has; further errors are those of [`Embedder::embed`].
+    pub fn classify(
+        &self,
+        request: &ClassifyRequest,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<ClassifyReply, Error> {
+        match (&self.0, &request.labels) {
+            (Kind::Head(model), None) => by_head(model, request, interrupt),
+            (Kind::Fitted { model, head }, None) => by_fitted_head(model, head, request, interrupt),
+            (Kind::Head(model), Some(_)) => Err(has_labels(model.family.labels())),
+            (Kind::Fitted { head, .. }, Some(_)) => Err(has_labels(head.labels())),
+            (Kind::ZeroShot { .. }, None) => {
+                Err(Error::input("labels", "the model has no labels of its own: name at least one"))
+            }
+            (Kind::ZeroShot { .. }, Some(labels)) if labels.is_empty() => {
+                Err(Error::input("labels", "the list is empty: name at least one label"))
+            }
+            (Kind::ZeroShot { model, fit }, Some(labels)) => {
+                by_likeness(model, *fit, labels, request, interrupt)
+            }
+        }
+    }
+}
+
+fn by_head(
+    model: &Encoder,
+    request: &ClassifyRequest,
+    interrupt: &Interrupt<'_>,
+) -> Result<ClassifyReply, Error> {
+    let multi_label = request.multi_label.unwrap_or(model.family.is_multi_label());
+    let texts = model.tokenise("inputs", &request.inputs, true, interrupt)?;
+    let mut predictions = vec![Vec::new(); texts.len()];
+    model.run(&texts, Shortage::Refuse, interrupt, |index, hidden| {
+        let logits = model.logits(hidden)?.swap_remove(0);
+        predictions[index] = sorted(model.family.labels(), scores(logits, multi_label));
+        Ok(())
+    })?;
+    Ok(ClassifyReply { predictions, model: model.name().to_owned(), usage: Usage::of(&texts, &[]) })
+}
+
+fn has_labels(labels: &[String]) -> Error {
+    Error::input("labels", format!("the model has labels of its own: {}", labels.join(", ")))
+}
+
+fn by_fitted_head(
+    model: &Embedder,
+    head: &LinearHead,
+    request: &ClassifyRequest,
+    interrupt: &Interrupt<'_>,
+) -> Result<ClassifyReply, Error> {
+    let (texts, ids) = model.vectors("inputs", &request.inputs, interrupt)?;
+    let predict =
+        |text: &Vec<f32>| sorted(head.labels(), scores(head.logits(text), request.multi_label == Some(true)));
+    Ok(ClassifyReply {
+        predictions: texts.iter().map(predict).collect(),
+        model: model.name().to_owned(),
+        usage: Usage::of(&ids, &[]),
+    })
+}
+
+fn scores(logits: Vec<f32>, multi_label: bool) -> Vec<f32> {
+    if multi_label { logits.into_iter().map(sigmoid).collect() } else { softmax(&logits) }
+}
+
+fn by_likeness(
+    model: &Embedder,
+    fit: ZeroShot,
+    labels: &[String],
+    request: &ClassifyRequest,
+    interrupt: &Interrupt<'_>,
+) -> Result<ClassifyReply, Error> {
+    let (named, named_ids) = model.vectors("labels", labels, interrupt)?;
+    let (texts, ids) = model.vectors("inputs", &request.inputs, interrupt)?;
+    let predict = |text: &Vec<f32>| {
+        let cosines = named.iter().map(|label| dot(text, label));
+        let scores: Vec<f32> = if request.multi_label.unwrap_or(false) {
+            cosines.map(|cosine| sigmoid((cosine - fit.midpoint) / fit.temperature)).collect()
+        } else {
+            softmax(&cosines.map(|cosine| cosine / fit.temperature).collect::<Vec<_>>())
+        };
+        sorted(labels, scores)
+    };
+    let mut usage = Usage::of(&ids, &[]);
+    usage.tokens += named_ids.iter().map(|label| label.ids.len()).sum::<usize>();
+    Ok(ClassifyReply {
+        predictions: texts.iter().map(predict).collect(),
+        model: model.name().to_owned(),
+        usage,
+    })
+}
+
+/// The likeliest first; equals keep the labels' order.
+fn sorted(labels: &[String], scores: Vec<f32>) -> Vec<Prediction> {
+    let pairs = labels.iter().zip(scores);
+    let mut sorted: Vec<_> = pairs.map(|(label, score)| Prediction { label: label.clone(), score }).collect();
+    sorted.sort_by(|a, b| b.score.total_cmp(&a.score));
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_comes_first() {
+        let labels = ["a", "b", "c"].map(String::from);
+        let order: Vec<String> =
+            sorted(&labels, vec![0.2, 0.6, 0.2]).into_iter().map(|one| one.label).collect();
+        assert_eq!(order, ["b", "a", "c"]);
+        let scores = softmax(&[1000.0, 1000.0, f32::NEG_INFINITY]);
+        assert_eq!(scores, [0.5, 0.5, 0.0]);
+    }
+}

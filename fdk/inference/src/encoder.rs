@@ -1,0 +1,423 @@
+//! A text encoder as its tasks use it: tokenizer and model, batches, and the time that is left.
+
+use crate::assets::Assets;
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::kernels::Isa;
+use crate::map::map;
+use crate::models::bert::Bert;
+use crate::models::family::Family;
+use crate::models::fused::Fused;
+use crate::models::head::Head;
+use crate::models::pack::{self, Precision};
+use crate::prepare;
+use crate::prepared::Prepared;
+use crate::tokenizer::{Input, Tokenizer};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// The most tokens, with candle padding included, that go through the model at once. It bounds the memory of activations, and the
+/// time until an interrupt is noticed.
+const BATCH_TOKENS: usize = crate::memory::BATCH_TOKENS;
+/// The most bytes of one text: the tokenizer takes over a hundred bytes of memory for each. A text of the model's limit
+/// has a few thousand.
+const MAX_TEXT: usize = 256 * 1024;
+/// Computed so long, the speed so far says something about the rest.
+const TELLING: Duration = Duration::from_millis(200);
+
+/// An encoder, with the head of the checkpoint where it has one.
+pub(crate) struct Encoder {
+    name: String,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) family: Family,
+    graph: Graph,
+    head: Option<Head>,
+}
+
+/// What computes the vectors.
+enum Graph {
+    Fused(Box<Fused>),
+    /// Where the CPU has not what the kernels need, or they do not compute the model.
+    Candle(Box<Bert>),
+}
+
+/// What to do when there is not time for all texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shortage {
+    /// Fail as soon as that is known.
+    Refuse,
+    /// Keep what is done.
+    Stop,
+}
+
+impl Encoder {
+    /// Opens the model's prepared file, or else `config.json`, `tokenizer.json` and `model.safetensors`.
+    pub(crate) fn open(assets: &Assets) -> Result<Self, Error> {
+        let family = Family::read(assets)?;
+        let isa = Isa::chosen().filter(|_| pack::shape(&family).is_ok());
+        Self::with(assets, family, isa)
+    }
+
+    /// As [`Encoder::open`], on an instruction set, or on candle.
+    pub(crate) fn with(assets: &Assets, family: Family, isa: Option<Isa>) -> Result<Self, Error> {
+        let timings = assets.timings();
+        let mut prepared = assets.prepared()?;
+        let name = assets.name();
+        let found = prepared.as_ref().map(|file| file.precision().to_owned());
+        timings
+            .fact("prepared", found.unwrap_or_else(|| format!("no: run `cargo fdk assets prepare {name}`")));
+        if isa.is_some() && prepared.is_none() {
+            tracing::info!(
+                target: "fdk::assets", model = name,
+                "there is no prepared file: the model's own files are packed, which takes time and memory at each start; run `cargo fdk assets prepare {name}`"
+            );
+            let packed = || prepare::tables(assets, &family, Precision::F32)?.open();
+            prepared = Some(timings.time("pack", packed)?);
+        }
+        let tokenizer = timings.time("tokenizer", || Tokenizer::of(assets, prepared.as_ref()))?;
+        let (graph, head) = timings.time("build", || if let (Some(isa), Some(prepared)) = (isa, &prepared) {
+            let graph = Graph::Fused(Box::new(Fused::open(prepared, &family, isa)?));
+            Ok::<_, Error>((graph, head(&tensors(prepared)?, &family)?))
+        } else {
+            let path = assets.path("model.safetensors");
+            if prepared.is_some() && !path.exists() {
+                let message = "this CPU has no AVX2, which the prepared file is for, and model.safetensors is not there";
+                return Err(Error::assets(format!("{message}; run `cargo fdk assets fetch {name}`")));
+            }
+            let weights = timings
+                .time("read", || map(&path))
+                .map_err(|error| Error::model("has no readable model.safetensors", error))?;
+            // Weights stored in half precision are widened: candle's mask makes NaN of f16.
+            let weights = VarBuilder::from_slice_safetensors(&weights, DType::F32, &Device::Cpu)
+                .map_err(|error| Error::model("has a model.safetensors that does not parse", error))?;
+            let graph = Bert::load(&weights, &family).map_err(misfit)?;
+            Ok((Graph::Candle(Box::new(graph)), head(&weights, &family)?))
+        })?;
+        match &graph {
+            Graph::Fused(fused) => {
+                let (isa, threads) = fused.means();
+                timings.fact("kernels", format!("fused, {}, {threads} threads", isa.name()));
+            }
+            Graph::Candle(_) => timings.fact("kernels", "candle"),
+        }
+        Ok(Self { name: assets.model().name.clone(), tokenizer, family, graph, head })
+    }
+
+    /// What replies call the model.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The size of a token's vector.
+    pub(crate) fn width(&self) -> usize {
+        match &self.graph {
+            Graph::Fused(graph) => graph.width(),
+            Graph::Candle(graph) => graph.width(),
+        }
+    }
+
+    /// The ids of texts; `place` is where the request has them. With `truncate` a text over the model's limit is cut, else
+    /// it is refused.
+    pub(crate) fn tokenise<'t>(
+        &self,
+        place: &str,
+        texts: impl IntoIterator<Item = &'t String>,
+        truncate: bool,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<Vec<Input>, Error> {
+        let one = |(index, text): (usize, &String)| {
+            let place = || format!("{place}[{index}]");
+            interrupt.check()?;
+            check_size(text, place)?;
+            let ids = self.tokenizer.ids(text)?;
+            if ids.is_truncated() && !truncate {
+                let message = format!(
+                    "the text has {} tokens and the model takes {}: shorten it, or set truncate to true",
+                    ids.whole,
+                    self.tokenizer.limit()
+                );
+                return Err(Error::input(place(), message));
+            }
+            Ok(ids)
+        };
+        texts.into_iter().enumerate().map(one).collect()
+    }
+
+    /// Runs the model over texts and hands each one's vectors (`tokens × width` in rows) to `each`, with its index, in an
+    /// order of its own. Returns the indices of those there was no time for, sorted.
+    pub(crate) fn run(
+        &self,
+        texts: &[Input],
+        shortage: Shortage,
+        interrupt: &Interrupt<'_>,
+        mut each: impl FnMut(usize, &[f32]) -> Result<(), Error>,
+    ) -> Result<Vec<usize>, Error> {
+        let batches = match &self.graph {
+            Graph::Fused(_) => packed(texts),
+            Graph::Candle(_) => padded(texts),
+        };
+        let cost = |batch: &[usize]| batch.iter().map(|index| texts[*index].ids.len()).sum::<usize>();
+        let mut left: usize = batches.iter().map(|batch| cost(batch)).sum();
+        let (began, mut done) = (Instant::now(), 0);
+        for (at, batch) in batches.iter().enumerate() {
+            let skipped = || {
+                let mut skipped: Vec<usize> = batches[at..].iter().flatten().copied().collect();
+                skipped.sort_unstable();
+                skipped
+            };
+            let took = began.elapsed();
+            if let Some(remaining) = interrupt.remaining()
+                && took >= TELLING
+            {
+                #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+                let needed = |tokens: usize| took.mul_f64(tokens as f64 / done as f64);
+                match shortage {
+                    Shortage::Refuse if needed(left) > remaining.mul_f64(1.5) => {
+                        return Err(Error::too_much(needed(left), remaining));
+                    }
+                    Shortage::Stop if needed(cost(batch)) > remaining => return Ok(skipped()),
+                    _ => {}
+                }
+            }
+            let inputs: Vec<&Input> = batch.iter().map(|index| &texts[*index]).collect();
+            let mut deliver = |at: usize, vectors: &[f32]| each(batch[at], vectors);
+            let ran = match &self.graph {
+                Graph::Fused(graph) => graph.forward(&inputs, interrupt, &mut deliver),
+                Graph::Candle(graph) => graph.forward(&inputs, interrupt).and_then(|hidden| {
+                    hidden.iter().enumerate().try_for_each(|(at, vectors)| deliver(at, vectors))
+                }),
+            };
+            match ran {
+                Err(error) if error.is_interrupted() && shortage == Shortage::Stop && at > 0 => {
+                    return Ok(skipped());
+                }
+                ran => ran?,
+            }
+            done += cost(batch);
+            left -= cost(batch);
+        }
+        Ok(Vec::new())
+    }
+
+    /// The head's numbers for a text's vectors: one row for the text, or one for each token.
+    pub(crate) fn logits(&self, hidden: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
+        let head =
+            self.head.as_ref().ok_or_else(|| Error::model("has no classification head", "config.json"))?;
+        head.logits(hidden, self.width()).map_err(|error| Error::model("could not be run", error))
+    }
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder")
+            .field("name", &self.name)
+            .field("width", &self.width())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Refuses a text that the tokenizer would take too much memory for.
+pub(crate) fn check_size(text: &str, place: impl FnOnce() -> String) -> Result<(), Error> {
+    if text.len() <= MAX_TEXT {
+        return Ok(());
+    }
+    let message = format!("the text has {} bytes and may have {MAX_TEXT}: split it", text.len());
+    Err(Error::input(place(), message))
+}
+
+fn misfit(error: candle_core::Error) -> Error {
+    Error::model("has a model.safetensors that does not fit its config.json", error)
+}
+
+/// The head of a checkpoint that has one.
+fn head(weights: &VarBuilder<'_>, family: &Family) -> Result<Option<Head>, Error> {
+    if family.is_sequence_classifier() {
+        Head::sequence(weights, family).map(Some).map_err(misfit)
+    } else if family.is_token_classifier() {
+        Head::tokens(weights, family).map(Some).map_err(misfit)
+    } else {
+        Ok(None)
+    }
+}
+
+/// The tensors of a head, as a prepared file keeps them.
+fn tensors(prepared: &Prepared) -> Result<VarBuilder<'static>, Error> {
+    let mut tensors = HashMap::new();
+    for (name, shape) in prepared.named("head.") {
+        let numbers = prepared.numbers::<f32>(&format!("head.{name}"))?;
+        let tensor = Tensor::from_slice(numbers.get(), shape, &Device::Cpu).map_err(misfit)?;
+        tensors.insert(name.to_owned(), tensor);
+    }
+    Ok(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))
+}
+
+/// Groups texts as they come, within [`BATCH_TOKENS`]: nothing is padded.
+fn packed(texts: &[Input]) -> Vec<Vec<usize>> {
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    let mut held = 0;
+    for (index, text) in texts.iter().enumerate() {
+        let length = text.ids.len();
+        match batches.last_mut() {
+            Some(batch) if held + length <= BATCH_TOKENS => batch.push(index),
+            _ => {
+                batches.push(vec![index]);
+                held = 0;
+            }
+        }
+        held += length;
+    }
+    batches
+}
+
+/// Groups texts of like length, so that little is padded, within [`BATCH_TOKENS`].
+fn padded(texts: &[Input]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..texts.len()).collect();
+    order.sort_by_key(|index| texts[*index].ids.len());
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    for index in order {
+        let length = texts[index].ids.len();
+        match batches.last_mut() {
+            // Sorted: this text is the longest of its batch.
+            Some(batch) if (batch.len() + 1) * length <= BATCH_TOKENS => batch.push(index),
+            _ => batches.push(vec![index]),
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(length: usize) -> Input {
+        Input { ids: vec![0; length], types: Vec::new(), whole: length }
+    }
+
+    #[test]
+    fn batches_hold_each_text_once_within_the_budget() {
+        let texts: Vec<Input> = [256, 3, 256, 17, 256, 3, 256, 256, 90].map(text).into();
+        for (of, is_padded) in [(padded as fn(&[Input]) -> Vec<Vec<usize>>, true), (packed, false)] {
+            let batches = of(&texts);
+            let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..texts.len()).collect::<Vec<_>>());
+            for batch in &batches {
+                let lengths = || batch.iter().map(|index| texts[*index].ids.len());
+                let padded = batch.len() * lengths().max().unwrap();
+                assert!(if is_padded { padded } else { lengths().sum() } <= BATCH_TOKENS);
+            }
+            assert!(of(&[]).is_empty());
+        }
+    }
+
+    /// A small seeded checkpoint of each family, as the black-box tests have them.
+    fn checkpoint(name: &str) -> (tempfile::TempDir, Assets) {
+        let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/inference/checkpoints")
+            .join(name);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+            std::fs::copy(from.join(file), folder.path().join(name).join(file)).unwrap();
+        }
+        let assets = Assets::open(folder.path(), Some(name)).unwrap();
+        (folder, assets)
+    }
+
+    fn vectors(encoder: &Encoder, texts: &[Input]) -> Vec<Vec<f32>> {
+        let mut vectors = vec![Vec::new(); texts.len()];
+        let keep = |index: usize, hidden: &[f32]| {
+            vectors[index] = hidden.to_vec();
+            Ok(())
+        };
+        encoder.run(texts, Shortage::Refuse, &Interrupt::never(), keep).unwrap();
+        vectors
+    }
+
+    #[test]
+    fn the_kernels_compute_what_candle_does() {
+        for name in ["cross", "mood", "topic", "names"] {
+            let (_folder, assets) = checkpoint(name);
+            let family = Family::read(&assets).unwrap();
+            let candle = Encoder::with(&assets, family.clone(), None).unwrap();
+            let limit = candle.tokenizer.limit();
+            let ids = |seed: usize, length: usize| {
+                let id = |at| u32::try_from((seed * 31 + at * 7) % family.config.vocab_size).unwrap();
+                let ids: Vec<u32> = (0..length).map(id).collect();
+                let types = if seed.is_multiple_of(2) {
+                    Vec::new()
+                } else {
+                    (0..length).map(|at| u32::from(at > length / 2)).collect()
+                };
+                let types = if family.config.type_vocab_size > 1 { types } else { Vec::new() };
+                Input { ids, types, whole: length }
+            };
+            // Many, so that they are dealt out, of all lengths.
+            let texts: Vec<Input> = (0..90).map(|seed| ids(seed, 1 + (seed * 13) % limit)).collect();
+            let expected = vectors(&candle, &texts);
+            for isa in crate::kernels::tests::isas() {
+                let fused = Encoder::with(&assets, family.clone(), Some(isa)).unwrap();
+                for some in [&texts[..], &texts[3..4], &texts[5..7]] {
+                    let at = texts.iter().position(|text| text == &some[0]).unwrap();
+                    for (found, expected) in vectors(&fused, some).iter().zip(&expected[at..]) {
+                        assert_eq!(found.len(), expected.len());
+                        let worst =
+                            found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                        assert!(worst < 2e-5, "{name} {isa:?}: {worst}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_prepared_model_computes_nearly_what_its_files_do() {
+        for name in ["cross", "mood", "names"] {
+            let (folder, assets) = checkpoint(name);
+            let family = Family::read(&assets).unwrap();
+            let texts: Vec<Input> = (1..9)
+                .map(|length| Input { ids: (1..=length).collect(), types: Vec::new(), whole: 0 })
+                .collect();
+            let expected = vectors(&Encoder::with(&assets, family.clone(), None).unwrap(), &texts);
+            for (precision, least) in
+                [(Precision::F32, 0.999_999_9), (Precision::F16, 0.9999), (Precision::Int8, 0.999)]
+            {
+                let report = crate::prepare::prepare(&assets, precision).unwrap().unwrap();
+                assert_eq!(std::fs::metadata(&report.path).unwrap().len(), report.bytes);
+                for isa in crate::kernels::tests::isas() {
+                    // The replaced files are not missed.
+                    for file in &report.replaced {
+                        let _ = std::fs::rename(assets.path(file), assets.path(&format!("../{file}")));
+                    }
+                    let again = Assets::open(folder.path(), Some(name)).unwrap();
+                    let encoder = Encoder::with(&again, family.clone(), Some(isa)).unwrap();
+                    for (found, expected) in vectors(&encoder, &texts).iter().zip(&expected) {
+                        let sum = |a: &[f32], b: &[f32]| {
+                            a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>()
+                        };
+                        let cosine =
+                            sum(found, expected) / (sum(found, found) * sum(expected, expected)).sqrt();
+                        assert!(cosine >= least, "{name} {precision:?} {isa:?}: {cosine}");
+                    }
+                    assert!(
+                        again
+                            .timings()
+                            .facts()
+                            .iter()
+                            .any(|(name, value)| *name == "prepared" && value == precision.name())
+                    );
+                    assert!(
+                        again.timings().phases().iter().all(|(phase, _)| *phase != "hash"),
+                        "the mark vouches for it"
+                    );
+                    for file in &report.replaced {
+                        std::fs::rename(assets.path(&format!("../{file}")), assets.path(file)).unwrap();
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! The task `generate`: a conversation, or the beginning of a text → what a model says next.
+
+use crate::assets::Assets;
+use crate::bpe::Bpe;
+use crate::chat::{Chat, Message, Role};
+use crate::completion::{Completion, Limits};
+use crate::encoder::check_size;
+use crate::error::Error;
+use crate::gguf::Gguf;
+use crate::grammar::{Constraint, Schema};
+use crate::interrupt::Interrupt;
+use crate::map::map;
+use crate::memory;
+use crate::models::decoder::{Cache, Decoder, Logits};
+#[cfg(target_arch = "x86_64")]
+use crate::models::fused_llama::FusedLlama;
+#[cfg(target_arch = "x86_64")]
+use crate::models::llama::Config;
+use crate::models::llama::{Llama, Precision};
+use crate::sampling::Sampler;
+use crate::texts::one_or_many;
+use crate::wording::Wording;
+use serde::{Deserialize, Serialize};
+use std::hash::{BuildHasher as _, RandomState};
+
+/// Tokens of a reply unless a request says how many.
+const MAX_TOKENS: usize = 512;
+/// The least context worth serving.
+pub(crate) const LEAST_CONTEXT: usize = 512;
+/// The most strings that end a reply, and the bytes of each.
+const STOPS: usize = 16;
+const STOP_BYTES: usize = 256;
+/// The bytes of all messages together.
+const TEXT_BYTES: usize = 256 * 1024;
+
+/// What to say something to: `{"messages": [{"role", "content"}] | "prompt": "…", "max_tokens": 512, "temperature": 0, "top_p": 1,
+/// "top_k": 0, "repetition_penalty": 1, "seed": n, "stop": "…" | ["…"], "schema": {…}, "stream": false}`; one of `messages` and `prompt` must be
+/// there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct GenerateRequest {
+    /// A conversation, put into the model's own chat template. Text of it that spells a control token stays text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<Message>,
+    /// A text to go on with, as it is: what spells a control token in it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The most tokens of the reply; 512 unless said, and never more than the context has room for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<usize>,
+    /// 0 takes the likeliest token, the same each time; up to 2, less likely ones are taken more often. 0 unless said.
+    #[serde(default)]
+    pub temperature: f32,
+    /// Of the likeliest tokens, those that together have this part of the whole; 1, all of them, unless said.
+    #[serde(default = "whole")]
+    pub top_p: f32,
+    /// Only so many of the likeliest tokens; 0, all of them, unless said.
+    #[serde(default)]
+    pub top_k: usize,
+    /// Over 1, tokens that were said before are less likely; 1 unless said.
+    #[serde(default = "whole")]
+    pub repetition_penalty: f32,
+    /// Repeats a reply of a temperature over 0; another each time unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The reply ends before any of these strings, at most 16 of at most 256 bytes; in JSON one may stand without brackets.
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// The reply is JSON that fits this schema, whatever ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Schema>,
+    /// Whether the reply is sent as it is made. It is for whoever sends it: the model does not look at it.
+    #[serde(default)]
+    pub stream: bool,
+}
+
+fn whole() -> f32 {
+    1.0
+}
+
+impl GenerateRequest {
+    fn empty() -> Self {
+        Self {
+            messages: Vec::new(),
+            prompt: None,
+            max_tokens: None,
+            temperature: 0.0,
+            top_p: 1.0,
+            top_k: 0,
+            repetition_penalty: 1.0,
+            seed: None,
+            stop: Vec::new(),
+            schema: None,
+            stream: false,
+        }
+    }
+
+    /// What the model says to a user's message.
+    pub fn chat(content: impl Into<String>) -> Self {
+        Self::conversation([Message::new(Role::User, content)])
+    }
+
+    /// What the model says next in a conversation.
+    pub fn conversation(messages: impl IntoIterator<Item = Message>) -> Self {
+        Self { messages: messages.into_iter().collect(), ..Self::empty() }
+    }
+
+    /// How a text goes on.
+    pub fn prompt(text: impl Into<String>) -> Self {
+        Self { prompt: Some(text.into()), ..Self::empty() }
+    }
+
+    /// Sets the most tokens of the reply.
+    #[must_use]
+    pub fn max_tokens(self, tokens: usize) -> Self {
+        Self { max_tokens: Some(tokens), ..self }
+    }
+
+    /// Holds the reply to a JSON schema.
+    #[must_use]
+    pub fn schema(self, schema: impl Into<Schema>) -> Self {
+        Self { schema: Some(schema.into()), ..self }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let within = |name: &str, number: f32, from: f32, to: f32| {
+            if (from..=to).contains(&number) {
+                return Ok(());
+            }
+            Err(Error::input(name, format!("{number} is not from {from} to {to}")))
+        };
+        within("temperature", self.temperature, 0.0, 2.0)?;
+        within("top_p", self.top_p, f32::MIN_POSITIVE, 1.0)
+            .map_err(|_| Error::input("top_p", format!("{} is not over 0 and at most 1", self.top_p)))?;
+        within("repetition_penalty", self.repetition_penalty, 0.1, 10.0)?;
+        if self.max_tokens == Some(0) {
+            return Err(Error::input("max_tokens", "a reply has at least 1 token"));
+        }
+        if self.schema.is_some() && !self.stop.is_empty() {
+            return Err(Error::input("stop", "a reply that stops there would not fit its schema"));
+        }
+        if self.stop.len() > STOPS {
+            return Err(Error::input("stop", format!("{} strings are more than {STOPS}", self.stop.len())));
+        }
+        for (index, stop) in self.stop.iter().enumerate() {
+            if stop.is_empty() || stop.len() > STOP_BYTES {
+                let message = format!("{} bytes are none of 1 to {STOP_BYTES}", stop.len());
+                return Err(Error::input(format!("stop[{index}]"), message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the model said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GenerateReply {
+    /// The text.
+    pub text: String,
+    /// Why it ends where it does.
+    pub finish_reason: FinishReason,
+    /// What it took.
+    pub usage: GenerateUsage,
+    /// The model's name.
+    pub model: String,
+}
+
+/// Why a reply ends where it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum FinishReason {
+    /// The model was done, or a string of `stop` came.
+    Stop,
+    /// `max_tokens` or the context's end was reached.
+    Length,
+    /// There was no time for more.
+    Deadline,
+}
+
+/// What a reply took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GenerateUsage {
+    /// Tokens of the messages or the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens of the reply.
+    pub completion_tokens: usize,
+    /// How many of the prompt's tokens had been computed at start.
+    pub cached_tokens: usize,
+}
+
+/// How a generating model is opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GenerateSettings {
+    /// What the model is told to be where a conversation does not begin with that itself. It is computed once.
+    pub system_prompt: Option<String>,
+    /// The most tokens of prompt and reply; the model's own limit, or what the memory holds, unless said.
+    pub context: Option<usize>,
+    /// The memory that is granted, in bytes: the context is as long as it has room for.
+    pub memory: Option<u64>,
+    /// In what numbers to compute.
+    pub precision: Precision,
+}
+
+impl GenerateSettings {
+    /// With a system prompt.
+    #[must_use]
+    pub fn system_prompt(self, text: impl Into<String>) -> Self {
+        Self { system_prompt: Some(text.into()), ..self }
+    }
+
+    /// With a context of so many tokens.
+    #[must_use]
+    pub fn context(self, tokens: usize) -> Self {
+        Self { context: Some(tokens), ..self }
+    }
+
+    /// Within so many bytes of memory.
+    #[must_use]
+    pub fn memory(self, bytes: u64) -> Self {
+        Self { memory: Some(bytes), ..self }
+    }
+
+    /// Computing in these numbers.
+    #[must_use]
+    pub fn precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+}
+
+/// A generating model, open and warm.
+#[derive(Debug)]
+pub struct Generator {
+    name: String,
+    pub(crate) bpe: Bpe,
+    chat: Option<Chat>,
+    pub(crate) decoder: Box<dyn Decoder>,
+    system: Option<Message>,
+    context: usize,
+    prefix: Prefix,
+}
+
+/// What each conversation begins with, computed once. A conversation goes on with a copy of it.
+#[derive(Debug, Default)]
+struct Prefix {
+    tokens: Vec<u32>,
+    cache: Cache,
+}
+
+impl Generator {
+    /// Opens a GGUF of the Llama family as [`Generator::open_with`] does with the defaults.
+    pub fn open(assets: Assets) -> Result<Self, Error> {
+        Self::open_with(assets, &GenerateSettings::default())
+    }
+
+    /// Opens a GGUF of the Llama family, computes the system prompt, and so runs the model once.
+    #[expect(clippy::needless_pass_by_value, reason = "the files are the model's from here on")]
+    pub fn open_with(assets: Assets, settings: &GenerateSettings) -> Result<Self, Error> {
+        let timings = assets.timings();
+        let path = assets.gguf()?;
+        let file = timings
+            .time("read", || map(&path))
+            .map_err(|error| Error::model("has no readable GGUF file", error))?;
+        let gguf = Gguf::parse(&file)?;
+        let bpe = timings.time("tokenizer", || Bpe::read(&gguf))?;
+        let needs = memory::Decoder::of(&gguf, settings.precision)?;
+        let decoder = timings.time("build", || decoder(&gguf, settings.precision))?;
+        if decoder.vocabulary() < bpe.len() {
+            let why = format!("{} tokens and a table of {}", bpe.len(), decoder.vocabulary());
+            return Err(Error::model("has more tokens than numbers for them", why));
+        }
+        let mut generator = Self {
+            name: assets.model().name.clone(),
+            chat: Chat::read(&gguf, &bpe)?,
+            bpe,
+            decoder,
+            system: settings.system_prompt.clone().map(|text| Message::new(Role::System, text)),
+            context: needs.context(settings)?,
+            prefix: Prefix::default(),
+        };
+        timings.time("warm-up", || generator.compute_prefix())?;
+        // The prefix stays beside each conversation.
+        generator.context = needs.beside(generator.prefix.tokens.len()).context(settings)?;
+        Ok(generator)
+    }
+
+    /// What replies call the model.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The most tokens of a prompt and its reply.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// Answers a request. A deadline ends a reply where it is, unless nothing of it is there yet; an error is then
+    /// [`Error::is_interrupted`]. It is one of [`Error::is_input`] where a field cannot be as it is, or the prompt has more
+    /// tokens than the context.
+    pub fn generate(
+        &self,
+        request: &GenerateRequest,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<GenerateReply, Error> {
+        let mut completion = self.begin(request)?;
+        while self.advance(&mut completion, interrupt)?.is_some() {}
+        Ok(completion.reply(&self.name))
+    }
+
+    /// Begins a reply that is made piece by piece, by [`Generator::advance`]. Nothing is computed yet.
+    pub fn begin(&self, request: &GenerateRequest) -> Result<Completion, Error> {
+        request.check()?;
+        let constraint = request.schema.as_ref().map(Constraint::new).transpose()?;
+        let (place, prompt) = self.prompt(request)?;
+        if prompt.is_empty() {
+            return Err(Error::input(place, "there is nothing to go on with"));
+        }
+        if prompt.len() >= self.context {
+            let (has, holds) = (prompt.len(), self.context);
+            let message =
+                format!("it has {has} tokens, and the context holds {holds} with the reply: shorten it");
+            return Err(Error::input(place, message));
+        }
+        let room = self.context - prompt.len();
+        let most = request.max_tokens.unwrap_or(MAX_TOKENS).min(room);
+        let seed = request.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
+        let mut sampler =
+            Sampler::new(request.temperature, request.top_p, request.top_k, request.repetition_penalty, seed);
+        for token in &prompt {
+            sampler.note(*token);
+        }
+        // The last token of a prompt is always computed: what comes after it is what is asked.
+        let known = prompt.len() > self.prefix.tokens.len() && prompt.starts_with(&self.prefix.tokens);
+        let (cached, mut cache) = if known {
+            (self.prefix.tokens.len(), self.prefix.cache.clone())
+        } else {
+            (0, self.decoder.start())
+        };
+        self.decoder.reserve(&mut cache, prompt.len() - cached + most);
+        let limits = Limits { prompt: prompt.len(), cached, most };
+        let pending = prompt[cached..].to_vec();
+        let wording = Wording::until(request.stop.clone());
+        let mut completion = Completion::new(cache, pending, limits, sampler, wording);
+        if let Some(constraint) = constraint {
+            completion.constrain(constraint, &self.bpe)?;
+        }
+        Ok(completion)
+    }
+
+    /// Makes the next token of a reply and returns the text that may be handed out since the last time, which may be empty;
+    /// `None` when the reply is done, as [`Completion::reply`] then has it whole.
+    pub fn advance(
+        &self,
+        completion: &mut Completion,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<Option<String>, Error> {
+        completion.advance(self.decoder.as_ref(), &self.bpe, interrupt)
+    }
+
+    /// How surprised the model is at a text: e to the power of the mean of −ln p of each token after the first, given those
+    /// before it. Lower is better; the same text compares models, precisions and kernels.
+    pub fn perplexity(&self, text: &str, interrupt: &Interrupt<'_>) -> Result<f64, Error> {
+        check_size(text, || "text".into())?;
+        let tokens = self.bpe.plain(text)?;
+        if tokens.len() < 2 || tokens.len() > self.context {
+            let message = format!("{} tokens are none of 2 to {}", tokens.len(), self.context);
+            return Err(Error::input("text", message));
+        }
+        let mut cache = self.decoder.start();
+        let (mut sum, mut at) = (0.0, 0);
+        for chunk in tokens.chunks(crate::completion::CHUNK) {
+            let logits = self.decoder.forward(&mut cache, chunk, Logits::All, interrupt)?;
+            for row in logits.chunks(self.decoder.vocabulary()) {
+                at += 1;
+                if let Some(next) = tokens.get(at) {
+                    sum += surprise(row, *next);
+                }
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a text has thousands of tokens")]
+        let mean = sum / (tokens.len() - 1) as f64;
+        Ok(mean.exp())
+    }
+
+    /// The ids of a request's prompt, as the model reads it.
+    pub fn ids(&self, request: &GenerateRequest) -> Result<Vec<u32>, Error> {
+        self.prompt(request).map(|(_, ids)| ids)
+    }
+
+    /// The numbers for what comes after a request's prompt, one for each token of the vocabulary.
+    pub fn logits(&self, request: &GenerateRequest, interrupt: &Interrupt<'_>) -> Result<Vec<f32>, Error> {
+        self.begin(request)?.read(self.decoder.as_ref(), interrupt)
+    }
+
+    fn prompt(&self, request: &GenerateRequest) -> Result<(&'static str, Vec<u32>), Error> {
+        match (&request.prompt, request.messages.is_empty()) {
+            (Some(prompt), true) => {
+                check_size(prompt, || "prompt".into())?;
+                Ok(("prompt", self.bpe.encode(prompt, None)?))
+            }
+            (None, false) => {
+                let size: usize = request.messages.iter().map(|message| message.content.len()).sum();
+                if size > TEXT_BYTES {
+                    let message = format!("they have {size} bytes and may have {TEXT_BYTES}: shorten them");
+                    return Err(Error::input("messages", message));
+                }
+                Ok(("messages", self.conversation(&request.messages)?))
+            }
+            (None, true) => Err(Error::input("messages", "send messages, or a prompt")),
+            (Some(_), false) => Err(Error::input("prompt", "send messages or a prompt, not both")),
+        }
+    }
+
+    fn conversation(&self, messages: &[Message]) -> Result<Vec<u32>, Error> {
+        let Some(chat) = &self.chat else {
+            return Err(Error::input("messages", "the model was not trained to chat: send a prompt"));
+        };
+        let told = messages.first().is_some_and(|message| message.role == Role::System);
+        let with_system: Vec<Message>;
+        let messages = match &self.system {
+            Some(system) if !told => {
+                with_system = std::iter::once(system).chain(messages).cloned().collect();
+                &with_system
+            }
+            _ => messages,
+        };
+        let prompt = chat.prompt(messages, &self.bpe)?;
+        self.bpe.encode(&prompt.text, prompt.guard)
+    }
+
+    /// Computes what conversations have in common: the tokens that come before the user's message whatever that is.
+    fn compute_prefix(&mut self) -> Result<(), Error> {
+        let mut tokens = if self.chat.is_none() {
+            Vec::new()
+        } else {
+            let one = |text: &str| self.conversation(&[Message::new(Role::User, text)]);
+            let (mut tokens, others) = (one("a")?, [one("9")?, one("\n")?]);
+            for other in others {
+                let same = tokens.iter().zip(&other).take_while(|(one, other)| one == other).count();
+                tokens.truncate(same);
+            }
+            tokens
+        };
+        if tokens.len() >= self.context {
+            let why = format!("it has {} tokens, and the context holds {}", tokens.len(), self.context);
+            return Err(Error::model("has no room for its system prompt", why));
+        }
+        let mut cache = self.decoder.start();
+        self.decoder.reserve(&mut cache, tokens.len());
+        for chunk in tokens.chunks(crate::completion::CHUNK) {
+            self.decoder.forward(&mut cache, chunk, Logits::None, &Interrupt::never())?;
+        }
+        if tokens.is_empty() {
+            // Only to be warm.
+            self.decoder.forward(&mut self.decoder.start(), &[0], Logits::Last, &Interrupt::never())?;
+        }
+        tokens.shrink_to_fit();
+        self.prefix = Prefix { tokens, cache };
+        Ok(())
+    }
+}
+
+/// The fused kernels where they can run the model, else candle.
+fn decoder(gguf: &Gguf<'_>, precision: Precision) -> Result<Box<dyn Decoder>, Error> {
+    #[cfg(target_arch = "x86_64")]
+    if precision == Precision::Quantised {
+        match FusedLlama::load(gguf, &Config::read(gguf)?) {
+            Ok(fused) => return Ok(Box::new(fused)),
+            Err(why) => tracing::info!(target: "fdk::assets", "candle runs the model: {why}"),
+        }
+    }
+    Ok(Box::new(Llama::load(gguf, precision)?))
+}
+
+/// −ln of the probability that numbers give a token.
+fn surprise(logits: &[f32], token: u32) -> f64 {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|logit| f64::from(logit - most).exp()).sum();
+    sum.ln() - f64::from(logits.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY) - most)
+}

@@ -1,0 +1,445 @@
+//! GGUF files, versions 2 and 3, read in place and never trusted: every length is held against what is left of the file
+//! before it is believed (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
+
+use crate::error::Error;
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use candle_core::{Device, Shape};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+const MAGIC: &[u8] = b"GGUF";
+/// The most entries and the most tensors of a file; the largest models have a few thousand.
+const MOST: u64 = 65_536;
+const DIMENSIONS: u32 = 4;
+const DEFAULT_ALIGNMENT: usize = 32;
+
+/// A file's metadata and where its tensors are. It borrows the file and holds nothing of it twice.
+#[derive(Debug)]
+pub struct Gguf<'a> {
+    metadata: BTreeMap<&'a str, Value<'a>>,
+    tensors: BTreeMap<&'a str, Tensor<'a>>,
+}
+
+/// One value of the metadata.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Value<'a> {
+    /// An integer of any width without a sign.
+    Unsigned(u64),
+    /// An integer of any width with one.
+    Signed(i64),
+    /// Of either width.
+    Float(f64),
+    /// A truth value.
+    Bool(bool),
+    /// Text.
+    Text(&'a str),
+    /// Values of one kind.
+    List(List<'a>),
+}
+
+/// The values of a list, read when they are asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct List<'a> {
+    kind: u32,
+    count: usize,
+    bytes: &'a [u8],
+}
+
+/// A tensor's shape, and its bytes in the file.
+#[derive(Debug, Clone)]
+pub struct Tensor<'a> {
+    kind: u32,
+    /// The slowest dimension first, as candle has it.
+    dimensions: Vec<usize>,
+    bytes: &'a [u8],
+}
+
+impl<'a> Gguf<'a> {
+    /// Reads the header of a file. An error says what is wrong with it; nothing in it makes this panic, or allocate more
+    /// than a few times the bytes of the header.
+    pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
+        Self::read(file).map_err(|why| Error::model("has a GGUF file that cannot be read", why))
+    }
+
+    fn read(file: &'a [u8]) -> Result<Self, String> {
+        let mut reader = Reader { left: file };
+        if reader.take(4)? != MAGIC {
+            return Err("it is no GGUF: it does not begin with those four letters".into());
+        }
+        let version = reader.u32()?;
+        if !matches!(version, 2 | 3) {
+            return Err(format!("it is of version {version}, and 2 and 3 are read"));
+        }
+        let (tensors, entries) = (reader.u64()?, reader.u64()?);
+        if tensors > MOST || entries > MOST {
+            return Err(format!("it states {tensors} tensors and {entries} entries; {MOST} are the most"));
+        }
+        let mut metadata = BTreeMap::new();
+        for _ in 0..entries {
+            let key = reader.text()?;
+            let kind = reader.u32()?;
+            metadata.insert(key, reader.value(kind).map_err(|why| format!("{key}: {why}"))?);
+        }
+        let mut headers = Vec::new();
+        for _ in 0..tensors {
+            headers.push(Header::read(&mut reader)?);
+        }
+        let alignment = match metadata.get("general.alignment") {
+            None => DEFAULT_ALIGNMENT,
+            Some(Value::Unsigned(stated)) if stated.is_power_of_two() => {
+                usize::try_from(*stated).map_err(|_| "the alignment is too large".to_owned())?
+            }
+            Some(_) => return Err("general.alignment is no power of two".into()),
+        };
+        let header = file.len() - reader.left.len();
+        let data = header.checked_next_multiple_of(alignment).and_then(|start| file.get(start..));
+        // A file without tensors may end with its header.
+        let data = data.unwrap_or_default();
+        let mut tensors = BTreeMap::new();
+        for header in headers {
+            let name = header.name;
+            tensors.insert(name, header.place(data).map_err(|why| format!("tensor {name}: {why}"))?);
+        }
+        Ok(Self { metadata, tensors })
+    }
+
+    /// A value of the metadata.
+    pub fn get(&self, key: &str) -> Option<Value<'a>> {
+        self.metadata.get(key).copied()
+    }
+
+    /// A text of the metadata.
+    pub fn text(&self, key: &str) -> Option<&'a str> {
+        match self.get(key) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// An integer of the metadata that counts something.
+    pub fn count(&self, key: &str) -> Option<usize> {
+        match self.get(key) {
+            Some(Value::Unsigned(number)) => usize::try_from(number).ok(),
+            Some(Value::Signed(number)) => usize::try_from(number).ok(),
+            _ => None,
+        }
+    }
+
+    /// A list of the metadata.
+    pub fn list(&self, key: &str) -> Option<List<'a>> {
+        match self.get(key) {
+            Some(Value::List(list)) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// A tensor by its name.
+    pub fn tensor(&self, name: &str) -> Option<&Tensor<'a>> {
+        self.tensors.get(name)
+    }
+
+    /// All tensors, by name.
+    pub fn tensors(&self) -> impl Iterator<Item = (&'a str, &Tensor<'a>)> {
+        self.tensors.iter().map(|(name, tensor)| (*name, tensor))
+    }
+}
+
+impl<'a> List<'a> {
+    /// How many values it has.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Its values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
+        let (kind, mut reader) = (self.kind, Reader { left: self.bytes });
+        // It was read whole when the file was parsed, so that no value is missing here.
+        (0..self.count).map_while(move |_| reader.value(kind).ok())
+    }
+
+    /// Its texts, in order; nothing of a list of another kind.
+    pub fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.iter().filter_map(|value| match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        })
+    }
+}
+
+impl<'a> Tensor<'a> {
+    /// The lengths of its sides, the slowest first.
+    pub fn dimensions(&self) -> &[usize] {
+        &self.dimensions
+    }
+
+    /// Its bytes, in the blocks of its type.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Its type; `None` for one that candle does not compute with.
+    pub fn dtype(&self) -> Option<GgmlDType> {
+        dtype(self.kind)
+    }
+
+    /// How many numbers it has.
+    pub fn numbers(&self) -> usize {
+        // Checked not to overflow when it was placed.
+        self.dimensions.iter().product()
+    }
+
+    /// The tensor as candle computes with it: a copy on the heap, still quantised.
+    pub(crate) fn load(&self) -> Result<QTensor, String> {
+        let dtype = self.dtype().ok_or_else(|| {
+            format!(
+                "its type is {}, which is not computed with: {SUPPORTED} are, so quantise it anew",
+                self.kind
+            )
+        })?;
+        // candle reads the bytes as numbers where they are.
+        if !self.bytes.as_ptr().addr().is_multiple_of(align_of::<f32>()) {
+            return Err("it does not begin at a multiple of four".into());
+        }
+        QStorage::from_data(Cow::Borrowed(self.bytes), &Device::Cpu, dtype)
+            .and_then(|storage| QTensor::new(storage, Shape::from(self.dimensions.clone())))
+            .map_err(|error| error.to_string())
+    }
+}
+
+const SUPPORTED: &str = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K";
+
+/// `ggml_type` as candle knows it.
+fn dtype(kind: u32) -> Option<GgmlDType> {
+    Some(match kind {
+        0 => GgmlDType::F32,
+        1 => GgmlDType::F16,
+        2 => GgmlDType::Q4_0,
+        3 => GgmlDType::Q4_1,
+        6 => GgmlDType::Q5_0,
+        7 => GgmlDType::Q5_1,
+        8 => GgmlDType::Q8_0,
+        10 => GgmlDType::Q2K,
+        11 => GgmlDType::Q3K,
+        12 => GgmlDType::Q4K,
+        13 => GgmlDType::Q5K,
+        14 => GgmlDType::Q6K,
+        30 => GgmlDType::BF16,
+        _ => return None,
+    })
+}
+
+/// What the header says of a tensor.
+struct Header<'a> {
+    name: &'a str,
+    kind: u32,
+    dimensions: Vec<usize>,
+    offset: u64,
+}
+
+impl<'a> Header<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, String> {
+        let name = reader.text()?;
+        let count = reader.u32()?;
+        if count > DIMENSIONS {
+            return Err(format!("tensor {name} has {count} dimensions; {DIMENSIONS} are the most"));
+        }
+        let mut dimensions = Vec::new();
+        for _ in 0..count {
+            let side = usize::try_from(reader.u64()?);
+            dimensions.push(side.map_err(|_| format!("tensor {name} is too large"))?);
+        }
+        dimensions.reverse();
+        Ok(Self { name, kind: reader.u32()?, dimensions, offset: reader.u64()? })
+    }
+
+    fn place(self, data: &'a [u8]) -> Result<Tensor<'a>, String> {
+        let numbers = self.dimensions.iter().try_fold(1_usize, |product, side| product.checked_mul(*side));
+        let numbers = numbers.ok_or("its dimensions are too large")?;
+        let bytes = match dtype(self.kind) {
+            None => &[],
+            Some(dtype) => {
+                if !numbers.is_multiple_of(dtype.block_size()) {
+                    return Err(format!("{numbers} numbers are not whole blocks of {}", dtype.block_size()));
+                }
+                let length = (numbers / dtype.block_size()).checked_mul(dtype.type_size());
+                let start = usize::try_from(self.offset).ok();
+                let end = start.zip(length).and_then(|(start, length)| start.checked_add(length));
+                let bytes = start.zip(end).and_then(|(start, end)| data.get(start..end));
+                bytes.ok_or("the file ends before it does")?
+            }
+        };
+        Ok(Tensor { kind: self.kind, dimensions: self.dimensions, bytes })
+    }
+}
+
+/// What is left of the file.
+struct Reader<'a> {
+    left: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
+        let (taken, left) = self.left.split_at_checked(count).ok_or("the file ends in its header")?;
+        self.left = left;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
+        self.take(N)?.try_into().map_err(|_| "the file ends in its header".to_owned())
+    }
+
+    fn u32(&mut self) -> Result<u32, String> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, String> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn length(&mut self) -> Result<usize, String> {
+        usize::try_from(self.u64()?).map_err(|_| "the file ends in its header".to_owned())
+    }
+
+    fn text(&mut self) -> Result<&'a str, String> {
+        let length = self.length()?;
+        str::from_utf8(self.take(length)?).map_err(|_| "a text is not UTF-8".to_owned())
+    }
+
+    fn value(&mut self, kind: u32) -> Result<Value<'a>, String> {
+        Ok(match kind {
+            0 => Value::Unsigned(self.array::<1>()?[0].into()),
+            1 => Value::Signed(i8::from_le_bytes(self.array()?).into()),
+            2 => Value::Unsigned(u16::from_le_bytes(self.array()?).into()),
+            3 => Value::Signed(i16::from_le_bytes(self.array()?).into()),
+            4 => Value::Unsigned(self.u32()?.into()),
+            5 => Value::Signed(i32::from_le_bytes(self.array()?).into()),
+            6 => Value::Float(f32::from_le_bytes(self.array()?).into()),
+            7 => Value::Bool(self.array::<1>()?[0] != 0),
+            8 => Value::Text(self.text()?),
+            9 => Value::List(self.list()?),
+            10 => Value::Unsigned(self.u64()?),
+            11 => Value::Signed(i64::from_le_bytes(self.array()?)),
+            12 => Value::Float(f64::from_le_bytes(self.array()?)),
+            other => return Err(format!("there is no kind of value {other}")),
+        })
+    }
+
+    fn list(&mut self) -> Result<List<'a>, String> {
+        let (kind, count) = (self.u32()?, self.length()?);
+        let before = self.left;
+        let width = match kind {
+            0 | 1 | 7 => Some(1),
+            2 | 3 => Some(2),
+            4..=6 => Some(4),
+            10..=12 => Some(8),
+            8 => None,
+            9 => return Err("a list in a list".into()),
+            other => return Err(format!("there is no kind of value {other}")),
+        };
+        if let Some(width) = width {
+            self.take(count.checked_mul(width).ok_or("the file ends in its header")?)?;
+        } else {
+            // Each text takes at least its length, so that a count that lies ends with the file.
+            for _ in 0..count {
+                self.text()?;
+            }
+        }
+        Ok(List { kind, count, bytes: &before[..before.len() - self.left.len()] })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A file with one entry of each kind and one tensor.
+    pub(crate) fn small() -> Vec<u8> {
+        let mut file = b"GGUF".to_vec();
+        let text = |file: &mut Vec<u8>, text: &str| {
+            file.extend((text.len() as u64).to_le_bytes());
+            file.extend(text.as_bytes());
+        };
+        file.extend(3_u32.to_le_bytes());
+        file.extend(1_u64.to_le_bytes());
+        file.extend(4_u64.to_le_bytes());
+        text(&mut file, "a.text");
+        file.extend(8_u32.to_le_bytes());
+        text(&mut file, "llama");
+        text(&mut file, "a.count");
+        file.extend(4_u32.to_le_bytes());
+        file.extend(7_u32.to_le_bytes());
+        text(&mut file, "a.list");
+        file.extend(9_u32.to_le_bytes());
+        file.extend(8_u32.to_le_bytes());
+        file.extend(2_u64.to_le_bytes());
+        text(&mut file, "x");
+        text(&mut file, "é");
+        text(&mut file, "a.float");
+        file.extend(6_u32.to_le_bytes());
+        file.extend(0.5_f32.to_le_bytes());
+        text(&mut file, "w");
+        file.extend(2_u32.to_le_bytes());
+        file.extend(32_u64.to_le_bytes());
+        file.extend(2_u64.to_le_bytes());
+        file.extend(0_u32.to_le_bytes());
+        file.extend(0_u64.to_le_bytes());
+        file.resize(file.len().next_multiple_of(32), 0);
+        for number in 0..64_u8 {
+            file.extend(f32::from(number).to_le_bytes());
+        }
+        file
+    }
+
+    fn refusal(file: &[u8]) -> String {
+        let error = Gguf::parse(file).unwrap_err();
+        std::error::Error::source(&error).unwrap().to_string()
+    }
+
+    #[test]
+    fn what_is_in_a_file_is_read() {
+        let file = small();
+        let gguf = Gguf::parse(&file).unwrap();
+        assert_eq!((gguf.text("a.text"), gguf.count("a.count")), (Some("llama"), Some(7)));
+        assert_eq!(gguf.get("a.float"), Some(Value::Float(0.5)));
+        assert_eq!(gguf.list("a.list").unwrap().texts().collect::<Vec<_>>(), ["x", "é"]);
+        let tensor = gguf.tensor("w").unwrap();
+        assert_eq!((tensor.dimensions(), tensor.bytes().len()), (&[2, 32][..], 256));
+    }
+
+    #[test]
+    fn a_lie_is_told_by_name() {
+        let file = small();
+        assert_eq!(refusal(b"GGML"), "it is no GGUF: it does not begin with those four letters");
+        assert_eq!(refusal(b"GGUF\x01\0\0\0"), "it is of version 1, and 2 and 3 are read");
+        assert_eq!(refusal(&file[..40]), "the file ends in its header");
+        assert_eq!(refusal(&file[..file.len() - 1]), "tensor w: the file ends before it does");
+        let mut many = file.clone();
+        many[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(refusal(&many).ends_with("65536 are the most"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn no_file_makes_it_panic(at in 0_usize..400, with in any::<[u8; 8]>(), length in 0_usize..8, end in 0_usize..600) {
+            let mut file = small();
+            let at = at.min(file.len() - length);
+            file[at..at + length].copy_from_slice(&with[..length]);
+            file.truncate(end.max(200));
+            if let Ok(gguf) = Gguf::parse(&file) {
+                for (_, tensor) in gguf.tensors() {
+                    prop_assert!(tensor.bytes().len() <= file.len());
+                    let _ = tensor.load();
+                }
+                let _ = gguf.list("a.list").map(|list| list.iter().count());
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+use super::*;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn grammar(schema: Value) -> Grammar {
+    Grammar::compile(&schema.into()).unwrap()
+}
+
+fn takes(grammar: &Grammar, text: &str) -> bool {
+    grammar.walk(&grammar.start(), text.as_bytes()).is_some_and(|state| grammar.is_whole(&state))
+}
+
+fn refusal(schema: Value) -> (String, String) {
+    let error = Grammar::compile(&schema.into()).unwrap_err();
+    (error.path().unwrap().to_owned(), error.to_string())
+}
+
+#[test]
+fn what_a_schema_has_is_taken_and_nothing_else() {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "a": {"type": "string", "maxLength": 3},
+            "b": {"type": ["integer", "null"], "minimum": 1, "maximum": 12},
+            "c": {"type": "array", "items": {"enum": ["x", "xy", 3]}, "minItems": 1, "maxItems": 2},
+            "d": {"anyOf": [{"type": "boolean"}, {"type": "string"}]},
+        },
+        "required": ["b"],
+        "additionalProperties": false,
+    });
+    let grammar = grammar(schema);
+    for (text, good) in [
+        (r#"{"b": 1}"#, true),
+        (r#"{"b": 12}"#, true),
+        (r#"{"b": 13}"#, false),
+        (r#"{"b": null}"#, true),
+        (r#"{"a": "été", "b": 2, "c": ["xy", 3], "d": false}"#, true),
+        (r#"{"b": 2, "d": "t"}"#, true),
+        (r#"{"b": 2, "c": []}"#, false),
+        (r#"{"b": 2, "c": ["x", "x", "x"]}"#, false),
+        (r#"{"b": 2, "c": ["z"]}"#, false),
+        (r#"{"a": "four", "b": 2}"#, false),
+        (r#"{"a": "one"}"#, false),
+        (r#"{"b": 2, "e": 1}"#, false),
+        (r#"{"b": 2, }"#, false),
+        ("{}", false),
+        ("7", false),
+    ] {
+        assert_eq!(takes(&grammar, text), good, "{text}");
+    }
+    let (forced, _) = grammar.forced(&grammar.start());
+    assert_eq!(forced, b"{\"", "then there is a choice");
+    let after = grammar.walk(&grammar.start(), br#"{"a"#).unwrap();
+    assert_eq!(grammar.forced(&after).0, br#"": ""#);
+    assert_eq!(grammar.shortest_rest(&after), br#"": "", "b": 1}"#);
+}
+
+#[test]
+fn any_value_is_taken_where_nothing_is_said() {
+    let grammar = grammar(json!({}));
+    for text in [r#"{"k": [1, -2.5, {"": null}], "l": "\n"}"#, "[]", "true", "0.5", r#""""#] {
+        assert!(takes(&grammar, text), "{text}");
+    }
+    for text in ["{1: 2}", "[1,2]", "nul", "01", "[1"] {
+        assert!(!takes(&grammar, text), "{text}");
+    }
+    assert!(takes(&grammar, &format!("{}{}", "[".repeat(100), "]".repeat(100))));
+    assert!(
+        !takes(&grammar, &format!("{}{}", "[".repeat(102), "]".repeat(102))),
+        "no reader takes all depths"
+    );
+}
+
+#[test]
+fn a_schema_may_refer_to_itself() {
+    let tree = json!({"$ref": "#/$defs/tree", "$defs": {"tree": {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "parts": {"type": "array", "items": {"$ref": "#/$defs/tree"}}},
+        "required": ["name", "parts"],
+    }}});
+    let grammar = grammar(tree);
+    assert!(takes(&grammar, r#"{"name": "a", "parts": [{"name": "b", "parts": []}]}"#));
+    let (_, message) = refusal(json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}));
+    assert_eq!(message, "a $ref leads to itself with no object or array between");
+    let endless = json!({"properties": {"a": {"$ref": "#"}}, "required": ["a"]});
+    assert_eq!(refusal(endless).1, "no value fits it");
+}
+
+#[test]
+fn what_is_not_obeyed_is_refused_by_name() {
+    let (path, message) = refusal(json!({"properties": {"a": {"type": "string", "pattern": "^x"}}}));
+    assert_eq!(path, "schema.properties.a.pattern");
+    assert!(
+        message.starts_with("the keyword pattern is not supported; supported are type, properties"),
+        "{message}"
+    );
+    assert_eq!(refusal(json!({"type": "text"})).0, "schema.type");
+    assert_eq!(refusal(json!({"anyOf": [{"type": "string"}], "minLength": 2})).0, "schema.minLength");
+    assert_eq!(refusal(json!({"enum": [1], "type": "string"})).1, "no value of it fits its type");
+    assert_eq!(refusal(json!({"$ref": "#/x"})).1, "there is no '#/x' in the schema");
+    assert_eq!(refusal(json!({"type": "integer", "minimum": 3, "maximum": 2})).1, "no value fits it");
+    assert_eq!(
+        refusal(json!({"type": "string", "minLength": 100_000})).1,
+        "its shortest value has 100002 bytes, and 65536 are the most"
+    );
+    assert_eq!(refusal(json!({"type": "array", "minItems": 3, "maxItems": 2})).0, "schema.maxItems");
+    assert_eq!(refusal(json!(3)).1, "a schema is an object, or true");
+    let closed = json!({"required": ["a"], "additionalProperties": false});
+    assert_eq!(refusal(closed).1, "'a' is required and not allowed");
+}
+
+/// Whether a value fits a schema, as a validator has it that knows nothing of this grammar.
+pub(crate) fn fits(value: &Value, schema: &Value) -> bool {
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.add_resource("schema.json", schema.clone()).unwrap();
+    let schema = compiler.compile("schema.json", &mut schemas).unwrap();
+    schemas.validate(value, schema).is_ok()
+}
+
+/// Schemas of all that is supported.
+pub(crate) fn schemas() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        (0_u32..4, 0_u32..5).prop_map(|(least, more)| json!({"type": "string", "minLength": least, "maxLength": least + more})),
+        (-1500_i32..1500, 0_i32..400).prop_map(|(least, more)| json!({"type": "integer", "minimum": least, "exclusiveMaximum": least + more + 1})),
+        (-90_i32..90, 1_i32..50).prop_map(|(least, more)| json!({"type": "number", "exclusiveMinimum": f64::from(least) / 8.0, "maximum": f64::from(least + more) / 8.0})),
+        Just(json!({"type": ["boolean", "null", "number"]})),
+        Just(json!({"enum": ["a", "ab", "é\n", 1, 12, -0.5, null, {"x": [1, 2]}]})),
+        Just(json!({"const": {"k": "v"}})),
+        Just(json!({"type": "string"})),
+        Just(json!({})),
+        Just(json!({"type": "object"})),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        let fields = proptest::collection::vec((prop_oneof![Just("a"), Just("ab"), Just("é\""), Just("")], inner.clone(), any::<bool>()), 0..4);
+        prop_oneof![
+            (inner.clone(), 0_u32..3, 0_u32..3).prop_map(|(items, least, more)| json!({"type": "array", "items": items, "minItems": least, "maxItems": least + more})),
+            inner.clone().prop_map(|values| json!({"type": "object", "additionalProperties": values})),
+            proptest::collection::vec(inner, 1..4).prop_map(|choices| json!({"anyOf": choices})),
+            fields.prop_map(|fields| {
+                let required: Vec<&str> = fields.iter().filter(|field| field.2).map(|field| field.0).collect();
+                let mut required = required;
+                required.sort_unstable();
+                required.dedup();
+                let properties: serde_json::Map<String, Value> =
+                    fields.iter().map(|(name, schema, _)| ((*name).to_owned(), schema.clone())).collect();
+                json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn wherever_it_is_left_the_shortest_end_is_valid(schema in schemas(), walk in proptest::collection::vec(any::<u8>(), 0..60)) {
+        let grammar = grammar(schema.clone());
+        let (mut state, mut text) = (grammar.start(), Vec::new());
+        for choice in walk {
+            let mut next = State::default();
+            let possible: Vec<u8> = (0..=u8::MAX).filter(|byte| {
+                grammar.step(&state, *byte, &mut next);
+                !next.is_dead()
+            }).collect();
+            let Some(byte) = possible.get(usize::from(choice) % possible.len().max(1)) else { break };
+            state = grammar.walk(&state, &[*byte]).unwrap();
+            text.push(*byte);
+        }
+        text.extend(grammar.shortest_rest(&state));
+        let value: Value = serde_json::from_slice(&text).map_err(|error| TestCaseError::fail(format!("{error}: {}", String::from_utf8_lossy(&text))))?;
+        prop_assert!(fits(&value, &schema), "{value} for {schema}");
+        let end = grammar.walk(&grammar.start(), &text);
+        prop_assert!(end.is_some_and(|end| grammar.is_whole(&end)), "{value}");
+    }
+}

@@ -1,0 +1,432 @@
+//! A BERT encoder over texts that lie one after the other, without padding.
+//!
+//! One text, or few, is split among the team's members inside each layer. Many are dealt out in portions that each member
+//! takes through all layers by itself, which needs no waiting in between.
+
+use super::Isa;
+use super::attention::{Head, Room, attend, sizes};
+use super::functions::Activation;
+use super::gemm::{Finish, PANEL, Product, Weights, multiply};
+use super::rows::{Norm, embed, normalize};
+use super::team::Team;
+use std::ops::Range;
+
+/// The sizes of an encoder, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Of a token's vector.
+    pub(crate) width: usize,
+    pub(crate) heads: usize,
+    /// Of the wider layer.
+    pub(crate) forward: usize,
+    pub(crate) activation: Activation,
+}
+
+impl Shape {
+    /// A row of vectors: the width, filled.
+    pub(crate) fn row(&self) -> usize {
+        self.width.next_multiple_of(PANEL)
+    }
+
+    /// One head, filled.
+    pub(crate) fn head(&self) -> usize {
+        (self.width / self.heads).next_multiple_of(16)
+    }
+
+    /// All heads.
+    pub(crate) fn attended(&self) -> usize {
+        self.heads * self.head()
+    }
+
+    /// Where a wide row has what attention gives, after queries, keys and values.
+    fn context(&self) -> usize {
+        (3 * self.attended()).next_multiple_of(PANEL)
+    }
+
+    fn wide(&self) -> usize {
+        (self.context() + self.attended()).max(self.forward.next_multiple_of(PANEL))
+    }
+}
+
+/// A linear layer, packed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Linear<'w> {
+    weights: Weights<'w>,
+    bias: &'w [f32],
+    depth: usize,
+}
+
+impl<'w> Linear<'w> {
+    /// `None` when the numbers are not as many as `depth` and the bias say, or not in whole panels.
+    pub(crate) fn new(weights: Weights<'w>, bias: &'w [f32], depth: usize) -> Option<Self> {
+        let outputs = bias.len();
+        let numbers = match weights {
+            Weights::F32(numbers) => numbers.len(),
+            Weights::F16(numbers) => numbers.len(),
+            Weights::I8(numbers, scales) if scales.len() == outputs => numbers.len(),
+            Weights::I8(..) => return None,
+        };
+        let fits = outputs.is_multiple_of(PANEL)
+            && depth.is_multiple_of(super::gemm::DEPTH)
+            && Some(numbers) == outputs.checked_mul(depth);
+        fits.then_some(Self { weights, bias, depth })
+    }
+
+    fn panels(&self) -> usize {
+        self.bias.len() / PANEL
+    }
+}
+
+/// One layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layer<'w> {
+    pub(crate) attention: Linear<'w>,
+    pub(crate) output: Linear<'w>,
+    pub(crate) attention_norm: Norm<'w>,
+    pub(crate) up: Linear<'w>,
+    pub(crate) down: Linear<'w>,
+    pub(crate) norm: Norm<'w>,
+}
+
+/// What a token's vector is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Embeddings<'w> {
+    pub(crate) words: Weights<'w>,
+    pub(crate) positions: &'w [f32],
+    /// One row for each text of a pair; a row of zeros in families that do not tell them apart.
+    pub(crate) kinds: &'w [f32],
+    pub(crate) norm: Norm<'w>,
+}
+
+/// One text: ids, and which text of a pair each is of (empty when all are of one).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text<'t> {
+    pub(crate) ids: &'t [u32],
+    pub(crate) kinds: &'t [u32],
+}
+
+/// Room for the rows of a portion, for one member.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    shape: Shape,
+    rows: usize,
+    /// Between two rows of vectors, and of wide ones.
+    stride: usize,
+    wide_stride: usize,
+    vectors: Buffer,
+    between: Buffer,
+    wide: Buffer,
+    keys: Buffer,
+    values: Buffer,
+    scores: Buffer,
+    widened: Buffer,
+}
+
+impl Desk {
+    /// For portions of so many rows, none of whose texts has more tokens than that. The memory is the system's zero pages
+    /// until it is used.
+    pub(crate) fn new(shape: Shape, rows: usize) -> Self {
+        let (stride, wide_stride) = (apart(shape.row()), apart(shape.wide()));
+        let [keys, values, scores] = sizes(rows, shape.head());
+        let deepest = shape.row().max(shape.attended()).max(shape.forward.next_multiple_of(PANEL));
+        Self {
+            shape,
+            rows,
+            stride,
+            wide_stride,
+            vectors: Buffer::new(rows * stride),
+            between: Buffer::new(rows * stride),
+            wide: Buffer::new(rows * wide_stride),
+            keys: Buffer::new(keys),
+            values: Buffer::new(values),
+            scores: Buffer::new(scores),
+            widened: Buffer::new(deepest * PANEL),
+        }
+    }
+
+    /// How many rows it holds.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The bytes of one.
+    pub(crate) fn bytes(shape: Shape, rows: usize) -> usize {
+        let [keys, values, scores] = sizes(rows, shape.head());
+        let deepest = shape.row().max(shape.attended()).max(shape.forward.next_multiple_of(PANEL));
+        4 * (rows * (2 * apart(shape.row()) + apart(shape.wide())) + keys + values + scores + deepest * PANEL)
+    }
+
+    /// The vectors of a row, after a pass.
+    pub(crate) fn vector(&self, row: usize) -> &[f32] {
+        let at = row * self.stride;
+        &self.vectors.numbers()[at..at + self.shape.width]
+    }
+}
+
+/// Rows whose distance is a multiple of a large power of two fall on the same few lines of a cache.
+fn apart(width: usize) -> usize {
+    if width.is_multiple_of(512) { width + 16 } else { width }
+}
+
+/// Who does the chunks of a loop: a team, or one member by itself.
+pub(crate) trait Crew {
+    fn size(&self) -> usize;
+    fn run(&mut self, chunks: usize, work: impl Fn(usize, usize) + Sync);
+}
+
+impl Crew for Team {
+    fn size(&self) -> usize {
+        Self::size(self)
+    }
+
+    fn run(&mut self, chunks: usize, work: impl Fn(usize, usize) + Sync) {
+        Self::run(self, chunks, work);
+    }
+}
+
+/// A member by itself.
+#[derive(Debug)]
+pub(crate) struct Alone;
+
+impl Crew for Alone {
+    fn size(&self) -> usize {
+        1
+    }
+
+    fn run(&mut self, chunks: usize, work: impl Fn(usize, usize) + Sync) {
+        (0..chunks).for_each(|chunk| work(chunk, 0));
+    }
+}
+
+/// A pass of texts through an encoder, at the first desk; members beyond the first use only the small room of theirs.
+pub(crate) struct Pass<'p, C> {
+    isa: Isa,
+    shape: Shape,
+    desks: &'p [Desk],
+    crew: &'p mut C,
+    texts: &'p [Text<'p>],
+    /// The rows of all texts together.
+    rows: usize,
+}
+
+impl<'p, C: Crew> Pass<'p, C> {
+    /// Puts the texts' embeddings on the desk. `None` when an id, a position or a kind has no row in the tables, or the desk
+    /// is too small.
+    pub(crate) fn begin(
+        isa: Isa,
+        embeddings: &Embeddings<'_>,
+        texts: &'p [Text<'p>],
+        desks: &'p mut [Desk],
+        crew: &'p mut C,
+    ) -> Option<Self> {
+        let desks: &'p [Desk] = desks;
+        let desk = desks.first()?;
+        let shape = desk.shape;
+        let rows = texts.iter().map(|text| text.ids.len()).sum();
+        let fits = rows <= desk.rows
+            && desks.len() >= crew.size()
+            && desks.iter().all(|other| other.shape == shape && other.rows == desk.rows)
+            && embeddings.norm.fits(shape.row());
+        if !fits {
+            return None;
+        }
+        let row = |table: &[f32], number: usize| {
+            let numbers = number * shape.row()..(number + 1) * shape.row();
+            numbers.end <= table.len()
+        };
+        let words = match embeddings.words {
+            Weights::F32(table) => table.len(),
+            Weights::F16(table) => table.len(),
+            Weights::I8(table, scales) => table.len().min(scales.len() * shape.row()),
+        } / shape.row();
+        for text in texts {
+            let kinds = text.kinds.is_empty() || text.kinds.len() == text.ids.len();
+            let known = text.ids.iter().all(|id| (*id as usize) < words)
+                && text.kinds.iter().all(|kind| row(embeddings.kinds, *kind as usize));
+            let placed = text.ids.is_empty() || row(embeddings.positions, text.ids.len() - 1);
+            if !(kinds && known && placed && row(embeddings.kinds, 0)) {
+                return None;
+            }
+        }
+        let mut at = 0;
+        for text in texts {
+            for (position, id) in text.ids.iter().enumerate() {
+                let kind = text.kinds.get(position).map_or(0, |kind| *kind as usize);
+                let of = |table: &'_ [f32], number: usize| {
+                    let from = number * shape.row();
+                    from..from + shape.row().min(table.len())
+                };
+                let position = &embeddings.positions[of(embeddings.positions, position)];
+                let kind = &embeddings.kinds[of(embeddings.kinds, kind)];
+                // SAFETY: the row is one of the desk's, which is borrowed for this pass alone; the tables have these rows.
+                unsafe {
+                    let row = desk.vectors.start().add(at * desk.stride);
+                    embed(isa, &embeddings.norm, &embeddings.words, *id as usize, position, kind, row);
+                }
+                at += 1;
+            }
+        }
+        Some(Self { isa, shape, desks, crew, texts, rows })
+    }
+
+    /// Takes the rows through one layer. False when the layer is not of this shape.
+    #[must_use]
+    pub(crate) fn layer(&mut self, layer: &Layer<'_>) -> bool {
+        let shape = self.shape;
+        let fits = |linear: &Linear<'_>, depth: usize, outputs: usize| {
+            linear.depth == depth && linear.bias.len() == outputs.next_multiple_of(PANEL)
+        };
+        let forward = shape.forward.next_multiple_of(super::gemm::DEPTH);
+        let all = fits(&layer.attention, shape.row(), 3 * shape.attended())
+            && fits(&layer.output, shape.attended(), shape.width)
+            && fits(&layer.up, shape.row(), shape.forward)
+            && fits(&layer.down, forward, shape.width)
+            && layer.attention_norm.fits(shape.row())
+            && layer.norm.fits(shape.row());
+        if !all {
+            return false;
+        }
+        let desk = &self.desks[0];
+        let (vectors, between, wide) = (desk.vectors.start(), desk.between.start(), desk.wide.start());
+        let (stride, wide_stride) = (desk.stride, desk.wide_stride);
+        self.multiply(&layer.attention, (vectors, stride), Finish::Bias, (wide, wide_stride));
+        self.attend();
+        let context = wide.wrapping_add(shape.context());
+        self.multiply(
+            &layer.output,
+            (context, wide_stride),
+            Finish::Residual(vectors, stride),
+            (between, stride),
+        );
+        self.normalize(&layer.attention_norm, between);
+        let activate = Finish::Activate(shape.activation);
+        self.multiply(&layer.up, (between, stride), activate, (wide, wide_stride));
+        self.multiply(&layer.down, (wide, wide_stride), Finish::Residual(between, stride), (vectors, stride));
+        self.normalize(&layer.norm, vectors);
+        true
+    }
+
+    fn multiply(
+        &mut self,
+        linear: &Linear<'_>,
+        input: (*mut f32, usize),
+        finish: Finish,
+        output: (*mut f32, usize),
+    ) {
+        let product = Product {
+            input: input.0,
+            input_stride: input.1,
+            rows: self.rows,
+            depth: linear.depth,
+            weights: linear.weights,
+            bias: linear.bias,
+            finish,
+            output: output.0,
+            output_stride: output.1,
+        };
+        let panels = linear.panels();
+        let (isa, desks) = (self.isa, self.desks);
+        let chunk_of = chunks(panels, self.crew.size());
+        self.crew.run(panels.div_ceil(chunk_of), |chunk, member| {
+            let some: Range<usize> = chunk * chunk_of..((chunk + 1) * chunk_of).min(panels);
+            // SAFETY: `layer` has checked the sizes against the shape that the desk was made for, and `begin` the rows;
+            // input and output are different buffers, or different columns of the wide one; panels are different
+            // columns, and a member has its desk's small room to itself.
+            unsafe { multiply(isa, &product, some, desks[member].widened.start()) }
+        });
+    }
+
+    fn attend(&mut self) {
+        let (isa, desks, shape, texts) = (self.isa, self.desks, self.shape, self.texts);
+        let desk = &desks[0];
+        self.crew.run(texts.len() * shape.heads, |chunk, member| {
+            let (text, head) = (chunk / shape.heads, chunk % shape.heads);
+            let first: usize = texts[..text].iter().map(|text| text.ids.len()).sum();
+            let room = &desks[member];
+            // SAFETY: these are columns of the wide rows of one text, which the desk has; each chunk writes the output
+            // columns of its own text and head, and a member has its desk's small room to itself.
+            unsafe {
+                let row = desk.wide.start().add(first * desk.wide_stride);
+                let column = |part: usize| row.add((part * shape.heads + head) * shape.head());
+                let head = Head {
+                    queries: column(0),
+                    keys: column(1),
+                    values: column(2),
+                    stride: desk.wide_stride,
+                    tokens: texts[text].ids.len(),
+                    size: shape.head(),
+                    output: row.add(shape.context() + head * shape.head()),
+                    room: Room {
+                        keys: room.keys.start(),
+                        values: room.values.start(),
+                        scores: room.scores.start(),
+                    },
+                };
+                attend(isa, &head);
+            }
+        });
+    }
+
+    fn normalize(&mut self, norm: &Norm<'_>, rows: *mut f32) {
+        const ROWS: usize = 16;
+        let (isa, count, stride) = (self.isa, self.rows, self.desks[0].stride);
+        let rows = Shared(rows);
+        self.crew.run(count.div_ceil(ROWS), |chunk, _| {
+            for row in chunk * ROWS..((chunk + 1) * ROWS).min(count) {
+                // SAFETY: the row is one of the desk's, and of this chunk alone; `layer` has checked the norm's width.
+                unsafe { normalize(isa, norm, rows.at(row * stride)) }
+            }
+        });
+    }
+}
+
+/// How many panels a member takes at a time: few enough that nobody waits long for the last, many enough that taking
+/// them costs nothing.
+fn chunks(panels: usize, members: usize) -> usize {
+    if members == 1 { panels } else { (panels / (members * 6)).clamp(1, 8) }
+}
+
+/// A pointer that the members of a loop share; each uses rows of its own.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+
+// SAFETY: it is dereferenced only where the loop says why that is sound.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn at(&self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+/// Numbers that members of a team write through a shared reference, each its own; aligned to a cache line.
+#[derive(Debug)]
+struct Buffer {
+    start: *mut f32,
+    length: usize,
+    owner: Vec<f32>,
+}
+
+// SAFETY: `start` points into `owner`, which moves with it and is never touched otherwise.
+unsafe impl Send for Buffer {}
+// SAFETY: whoever writes through `start` vouches that nobody else uses the same numbers meanwhile.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    fn new(length: usize) -> Self {
+        const LINE: usize = 16;
+        let mut owner = vec![0.0; length + LINE];
+        let offset = owner.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        Self { start: owner[offset..].as_mut_ptr(), length, owner }
+    }
+
+    fn start(&self) -> *mut f32 {
+        self.start
+    }
+
+    fn numbers(&self) -> &[f32] {
+        debug_assert!(self.owner.len() >= self.length);
+        // SAFETY: the numbers are the owner's and initialised; a pass, which writes them, borrows the desk mutably.
+        unsafe { std::slice::from_raw_parts(self.start, self.length) }
+    }
+}

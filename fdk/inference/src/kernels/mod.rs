@@ -1,0 +1,128 @@
+//! The hot loops: what runs for every number of a model, written for the CPU's vector extensions and chosen once, at start.
+//!
+//! candle's graph of the same architecture is what they are tested against, and what runs where they cannot.
+//!
+//! Texts have a set of their own ([`text`]), written once for each instruction set and run by a team of threads that allocates
+//! nothing; pictures and sound share plain products ([`dense`]).
+
+#[cfg(any(feature = "vision", feature = "speech"))]
+pub(crate) mod dense;
+
+#[cfg(feature = "text")]
+pub(crate) mod attention;
+#[cfg(all(feature = "text", target_arch = "x86_64"))]
+pub(crate) mod decoder;
+#[cfg(feature = "text")]
+pub(crate) mod encoder;
+#[cfg(feature = "text")]
+pub(crate) mod functions;
+#[cfg(feature = "text")]
+pub(crate) mod gemm;
+#[cfg(feature = "text")]
+pub(crate) mod lanes;
+#[cfg(feature = "text")]
+pub(crate) mod portions;
+#[cfg(all(feature = "text", target_arch = "x86_64"))]
+pub(crate) mod quantised;
+#[cfg(feature = "text")]
+pub(crate) mod rows;
+#[cfg(feature = "text")]
+pub(crate) mod team;
+
+#[cfg(all(feature = "text", test))]
+pub(crate) mod tests;
+
+#[cfg(feature = "text")]
+/// The instruction set that the kernels run with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Isa {
+    /// Plain Rust, which is for tests: candle is faster.
+    #[cfg(test)]
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+#[cfg(feature = "text")]
+impl Isa {
+    /// The best that this CPU has; `None` where candle is better.
+    pub(crate) fn detect() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            match (avx2, avx512) {
+                (true, true) => Some(Self::Avx512),
+                (true, false) => Some(Self::Avx2),
+                (false, _) => None,
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        None
+    }
+
+    /// What `FDK_KERNELS` asks for, within what this CPU has: `candle`, `avx2` or `avx512`; the best unless said.
+    pub(crate) fn chosen() -> Option<Self> {
+        let best = Self::detect()?;
+        match std::env::var("FDK_KERNELS").unwrap_or_default().trim() {
+            "candle" => None,
+            #[cfg(target_arch = "x86_64")]
+            "avx2" => Some(Self::Avx2),
+            _ => Some(best),
+        }
+    }
+
+    /// Its name, for the start report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            #[cfg(test)]
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+#[cfg(feature = "text")]
+/// Makes a kernel of a function that is generic over the instruction set: one copy for each, and the choice.
+macro_rules! kernel {
+    ($($(#[$doc:meta])* $vis:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $generic:ident;)*) => {
+        $($(#[$doc])*
+        $vis unsafe fn $name(isa: Isa, $($argument: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,f16c")]
+            unsafe fn avx2($($argument: $type),*) {
+                // SAFETY: the kernel's own.
+                unsafe { $generic::<$crate::kernels::lanes::Avx2>($($argument),*) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+            unsafe fn avx512($($argument: $type),*) {
+                // SAFETY: the kernel's own.
+                unsafe { $generic::<$crate::kernels::lanes::Avx512>($($argument),*) }
+            }
+            // SAFETY: the kernel's own; `isa` is what the CPU has.
+            unsafe {
+                match isa {
+                    #[cfg(test)]
+                    Isa::Portable => $generic::<$crate::kernels::lanes::Portable>($($argument),*),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 => avx2($($argument),*),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 => avx512($($argument),*),
+                }
+            }
+        })*
+    };
+}
+#[cfg(feature = "text")]
+use kernel;

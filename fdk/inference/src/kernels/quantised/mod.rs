@@ -1,0 +1,32 @@
+//! Products with quantised weights: `Q4_0`, `Q4_1` and `Q8_0`, whose numbers are exactly those of the GGUF file.
+//!
+//! Activations are quantised to 8 bits per block of 32, as GGML does, and multiplied in whole numbers; only scales are
+//! floats. Every unit of every CPU gives the same bits, because blocks are added up in the same order everywhere.
+#![expect(
+    clippy::inline_always,
+    reason = "a loop is compiled for a vector unit by being inlined where that is enabled"
+)]
+
+mod activations;
+mod avx2;
+mod avx512;
+mod avx_vnni;
+mod format;
+mod isa;
+mod level;
+mod matrix;
+#[cfg(test)]
+mod portable;
+mod product;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+pub(crate) use activations::{Activations, RowsMut};
+pub(crate) use format::{BLOCK, Format, ROWS};
+pub(crate) use isa::Isa;
+pub(crate) use level::{Level, Work};
+pub(crate) use matrix::Matrix;
+pub(crate) use product::{Into, multiply};
+pub(crate) use rows::Rows;

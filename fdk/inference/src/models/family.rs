@@ -1,0 +1,216 @@
+//! Which family of encoders a checkpoint is of, and what its configuration says in the terms of the first of them, BERT.
+
+use crate::assets::Assets;
+use crate::error::Error;
+use candle_transformers::models::bert::{Config, HiddenAct};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// The families that are served.
+const SUPPORTED: &str = "bert, distilbert, roberta, xlm-roberta, camembert";
+
+/// A family, read from `config.json`.
+#[derive(Debug, Clone)]
+pub(crate) struct Family {
+    pub(crate) kind: Kind,
+    pub(crate) config: Config,
+    /// What the checkpoint was trained for, such as `BertForSequenceClassification`.
+    architecture: String,
+    /// The names of the classes, in the order of the head's outputs.
+    labels: Vec<String>,
+    multi_label: bool,
+}
+
+/// They differ in names, in where positions begin, and in their heads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Bert,
+    DistilBert,
+    Roberta,
+}
+
+/// What all families' files state under the same names.
+#[derive(Deserialize)]
+struct Head {
+    model_type: Option<String>,
+    #[serde(default)]
+    architectures: Vec<String>,
+    #[serde(default)]
+    id2label: BTreeMap<String, String>,
+    #[serde(default)]
+    problem_type: Option<String>,
+}
+
+/// `config.json` of DistilBERT (Sanh et al., 2019), which has names of its own.
+#[derive(Deserialize)]
+struct DistilBert {
+    vocab_size: usize,
+    dim: usize,
+    n_layers: usize,
+    n_heads: usize,
+    hidden_dim: usize,
+    activation: HiddenAct,
+    max_position_embeddings: usize,
+    #[serde(default)]
+    pad_token_id: usize,
+}
+
+impl Family {
+    pub(crate) fn read(assets: &Assets) -> Result<Self, Error> {
+        let text = fs::read(assets.path("config.json"))
+            .map_err(|error| Error::model("has no readable config.json", error))?;
+        Self::parse(&text)
+    }
+
+    fn parse(text: &[u8]) -> Result<Self, Error> {
+        let wrong = |error| Error::model("has a config.json that does not parse", error);
+        let mut value: Value = serde_json::from_slice(text).map_err(wrong)?;
+        let head: Head = serde_json::from_value(value.clone()).map_err(wrong)?;
+        let kind = match head.model_type.as_deref() {
+            Some("bert") => Kind::Bert,
+            Some("distilbert") => Kind::DistilBert,
+            Some("roberta" | "xlm-roberta" | "camembert") => Kind::Roberta,
+            other => {
+                let other = other.unwrap_or("(no model_type)");
+                return Err(Error::model(
+                    &format!("is of an architecture that is not served, {other}: served are {SUPPORTED}"),
+                    "config.json",
+                ));
+            }
+        };
+        let config = if kind == Kind::DistilBert {
+            serde_json::from_value::<DistilBert>(value).map_err(wrong)?.into()
+        } else {
+            // Absent in some files, and without a meaning here.
+            for name in ["hidden_dropout_prob", "initializer_range"] {
+                if let Some(fields) = value.as_object_mut() {
+                    fields.entry(name).or_insert_with(|| 0.0.into());
+                }
+            }
+            serde_json::from_value(value).map_err(wrong)?
+        };
+        let mut labels: Vec<(usize, String)> = Vec::new();
+        for (id, label) in head.id2label {
+            let id = id
+                .parse()
+                .map_err(|_| Error::model("has a config.json with an id2label that has no numbers", id))?;
+            labels.push((id, label));
+        }
+        labels.sort_unstable();
+        Ok(Self {
+            kind,
+            config,
+            architecture: head.architectures.into_iter().next().unwrap_or_default(),
+            labels: labels.into_iter().map(|(_, label)| label).collect(),
+            multi_label: head.problem_type.as_deref() == Some("multi_label_classification"),
+        })
+    }
+
+    /// The most tokens there are positions for.
+    pub(crate) fn positions(&self) -> usize {
+        self.config.max_position_embeddings.saturating_sub(self.first_position())
+    }
+
+    /// Where positions begin: those of RoBERTa come after the padding's own (Liu et al., 2019; as in its first code).
+    pub(crate) fn first_position(&self) -> usize {
+        if self.kind == Kind::Roberta { self.config.pad_token_id + 1 } else { 0 }
+    }
+
+    /// What weights are called before the name that BERT gives them, in a checkpoint with a head.
+    pub(crate) fn prefix(&self) -> &'static str {
+        match self.kind {
+            Kind::Bert => "bert",
+            Kind::DistilBert => "distilbert",
+            Kind::Roberta => "roberta",
+        }
+    }
+
+    pub(crate) fn is_sequence_classifier(&self) -> bool {
+        self.architecture.ends_with("ForSequenceClassification")
+    }
+
+    pub(crate) fn is_token_classifier(&self) -> bool {
+        self.architecture.ends_with("ForTokenClassification")
+    }
+
+    pub(crate) fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// Whether each class is judged by itself rather than against the others.
+    pub(crate) fn is_multi_label(&self) -> bool {
+        self.multi_label
+    }
+}
+
+impl From<DistilBert> for Config {
+    fn from(config: DistilBert) -> Self {
+        Self {
+            vocab_size: config.vocab_size,
+            hidden_size: config.dim,
+            num_hidden_layers: config.n_layers,
+            num_attention_heads: config.n_heads,
+            intermediate_size: config.hidden_dim,
+            hidden_act: config.activation,
+            max_position_embeddings: config.max_position_embeddings,
+            // It has none.
+            type_vocab_size: 0,
+            layer_norm_eps: 1e-12,
+            pad_token_id: config.pad_token_id,
+            ..Self::default()
+        }
+    }
+}
+
+/// The name of one of BERT's weights in a DistilBERT checkpoint: the layers are the same, their parts are called
+/// otherwise.
+pub(crate) fn distilbert_name(name: &str) -> String {
+    let names = [
+        ("encoder.layer.", "transformer.layer."),
+        ("attention.self.query", "attention.q_lin"),
+        ("attention.self.key", "attention.k_lin"),
+        ("attention.self.value", "attention.v_lin"),
+        ("attention.output.dense", "attention.out_lin"),
+        ("attention.output.LayerNorm", "sa_layer_norm"),
+        ("intermediate.dense", "ffn.lin1"),
+        ("output.dense", "ffn.lin2"),
+        ("output.LayerNorm", "output_layer_norm"),
+    ];
+    names.iter().fold(name.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_architecture_that_is_not_served_is_named() {
+        let message = |text: &str| Family::parse(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(
+            message(r#"{"model_type": "mpnet"}"#),
+            "the model is of an architecture that is not served, mpnet: served are bert, distilbert, roberta, \
+             xlm-roberta, camembert"
+        );
+        assert!(message("{}").contains("not served, (no model_type)"));
+        assert_eq!(message("{"), "the model has a config.json that does not parse");
+    }
+
+    #[test]
+    fn distilbert_is_bert_by_other_names() {
+        let text = br#"{"model_type": "distilbert", "architectures": ["DistilBertForSequenceClassification"],
+            "vocab_size": 10, "dim": 8, "n_layers": 2, "n_heads": 2, "hidden_dim": 16, "activation": "gelu",
+            "max_position_embeddings": 12, "id2label": {"10": "k", "0": "a", "2": "c"}}"#;
+        let family = Family::parse(text).unwrap();
+        assert_eq!(
+            (family.config.hidden_size, family.config.intermediate_size, family.positions()),
+            (8, 16, 12)
+        );
+        assert_eq!(family.labels(), ["a", "c", "k"]);
+        assert!(family.is_sequence_classifier() && !family.is_token_classifier() && !family.is_multi_label());
+        let name = "encoder.layer.1.attention.output.LayerNorm.weight";
+        assert_eq!(distilbert_name(name), "transformer.layer.1.sa_layer_norm.weight");
+        assert_eq!(distilbert_name("encoder.layer.0.output.dense.bias"), "transformer.layer.0.ffn.lin2.bias");
+    }
+}

@@ -1,0 +1,190 @@
+//! The BERT family on the fused kernels. `bert.rs` is the same on candle, and what this must equal.
+
+use super::family::Family;
+use super::pack;
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::kernels::Isa;
+use crate::kernels::encoder::{Embeddings, Layer, Linear, Shape, Text};
+use crate::kernels::gemm::{DEPTH, Weights};
+use crate::kernels::portions::{Outcome, Room};
+use crate::kernels::rows::Norm;
+use crate::kernels::team::{Team, threads};
+use crate::memory::BATCH_TOKENS;
+use crate::numbers::Numbers;
+use crate::prepared::Prepared;
+use crate::tokenizer::Input;
+use std::sync::{Mutex, PoisonError};
+
+/// An encoder whose weights are read in place.
+pub(crate) struct Fused {
+    isa: Isa,
+    shape: Shape,
+    epsilon: f32,
+    words: Matrix,
+    positions: Numbers<f32>,
+    kinds: Numbers<f32>,
+    norm: [Numbers<f32>; 2],
+    layers: Vec<Tables>,
+    /// One run at a time.
+    room: Mutex<Room>,
+}
+
+/// Weights in one of the precisions.
+enum Matrix {
+    F32(Numbers<f32>),
+    F16(Numbers<u16>),
+    I8(Numbers<i8>, Numbers<f32>),
+}
+
+impl Matrix {
+    fn weights(&self) -> Weights<'_> {
+        match self {
+            Self::F32(numbers) => Weights::F32(numbers.get()),
+            Self::F16(numbers) => Weights::F16(numbers.get()),
+            Self::I8(numbers, scales) => Weights::I8(numbers.get(), scales.get()),
+        }
+    }
+}
+
+struct Tables {
+    attention: Dense,
+    output: Dense,
+    attention_norm: [Numbers<f32>; 2],
+    up: Dense,
+    down: Dense,
+    norm: [Numbers<f32>; 2],
+}
+
+struct Dense {
+    weights: Matrix,
+    bias: Numbers<f32>,
+    depth: usize,
+}
+
+impl Dense {
+    fn linear(&self) -> Option<Linear<'_>> {
+        Linear::new(self.weights.weights(), self.bias.get(), self.depth)
+    }
+}
+
+/// Takes a text's index and its vectors.
+type Each<'a> = dyn FnMut(usize, &[f32]) -> Result<(), Error> + 'a;
+
+impl Fused {
+    /// Takes the tables of a prepared file; they must be of the sizes that the configuration states.
+    pub(crate) fn open(file: &Prepared, family: &Family, isa: Isa) -> Result<Self, Error> {
+        let shape =
+            pack::shape(family).map_err(|why| Error::model("cannot be run by the fused kernels", why))?;
+        let config = &family.config;
+        let row = shape.row();
+        let norm = |name: &str| -> Result<[Numbers<f32>; 2], Error> {
+            Ok([file.exactly(&format!("{name}.gain"), row)?, file.exactly(&format!("{name}.bias"), row)?])
+        };
+        let matrix = |name: &str, numbers: usize, outputs: usize| -> Result<Matrix, Error> {
+            let weights = format!("{name}.weights");
+            Ok(match file.precision() {
+                "f16" => Matrix::F16(file.exactly(&weights, numbers)?),
+                "int8" => Matrix::I8(
+                    file.exactly(&weights, numbers)?,
+                    file.exactly(&format!("{name}.scales"), outputs)?,
+                ),
+                _ => Matrix::F32(file.exactly(&weights, numbers)?),
+            })
+        };
+        let dense = |name: &str, depth: usize, outputs: usize| -> Result<Dense, Error> {
+            let outputs = outputs.next_multiple_of(crate::kernels::gemm::PANEL);
+            let weights = matrix(name, depth * outputs, outputs)?;
+            Ok(Dense { weights, bias: file.exactly(&format!("{name}.bias"), outputs)?, depth })
+        };
+        let layer = |number: usize| -> Result<Tables, Error> {
+            let name = |part: &str| format!("layer.{number}.{part}");
+            Ok(Tables {
+                attention: dense(&name("attention"), row, 3 * shape.attended())?,
+                output: dense(&name("output"), shape.attended(), shape.width)?,
+                attention_norm: norm(&name("attention_norm"))?,
+                up: dense(&name("up"), row, shape.forward)?,
+                down: dense(&name("down"), shape.forward.next_multiple_of(DEPTH), shape.width)?,
+                norm: norm(&name("norm"))?,
+            })
+        };
+        let words = config.vocab_size * row;
+        let positions = family.positions();
+        #[expect(clippy::cast_possible_truncation, reason = "candle's is f32 as well")]
+        let epsilon = config.layer_norm_eps as f32;
+        Ok(Self {
+            isa,
+            shape,
+            epsilon,
+            words: match file.precision() {
+                "f32" => Matrix::F32(file.exactly("words", words)?),
+                _ => Matrix::F16(file.exactly("words", words)?),
+            },
+            positions: file.exactly("positions", positions * row)?,
+            kinds: file.exactly("kinds", config.type_vocab_size.max(1) * row)?,
+            norm: norm("norm")?,
+            layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, _>>()?,
+            room: Mutex::new(Room::new(Team::new(threads()), shape, positions, BATCH_TOKENS)),
+        })
+    }
+
+    fn norm<'n>(&self, [gain, bias]: &'n [Numbers<f32>; 2]) -> Norm<'n> {
+        Norm { gain: gain.get(), bias: bias.get(), width: self.shape.width, epsilon: self.epsilon }
+    }
+
+    /// The size of a token's vector.
+    pub(crate) fn width(&self) -> usize {
+        self.shape.width
+    }
+
+    /// The instruction set and how many threads it works with.
+    pub(crate) fn means(&self) -> (Isa, usize) {
+        (self.isa, self.room.lock().unwrap_or_else(PoisonError::into_inner).threads())
+    }
+
+    /// Encodes texts, of at most [`BATCH_TOKENS`] tokens together unless it is one, and hands each one's vectors
+    /// (`tokens × width` in rows) to `each`.
+    pub(crate) fn forward(
+        &self,
+        texts: &[&Input],
+        interrupt: &Interrupt<'_>,
+        each: &mut Each<'_>,
+    ) -> Result<(), Error> {
+        let unfit = || Error::model("could not be run", "an id or a length is not one of the model's tables");
+        let layers = self.layers.iter().map(|tables| {
+            Some(Layer {
+                attention: tables.attention.linear()?,
+                output: tables.output.linear()?,
+                attention_norm: self.norm(&tables.attention_norm),
+                up: tables.up.linear()?,
+                down: tables.down.linear()?,
+                norm: self.norm(&tables.norm),
+            })
+        });
+        let layers: Vec<Layer<'_>> = layers.collect::<Option<_>>().ok_or_else(unfit)?;
+        let embeddings = Embeddings {
+            words: self.words.weights(),
+            positions: self.positions.get(),
+            kinds: self.kinds.get(),
+            norm: self.norm(&self.norm),
+        };
+        // Families without kinds have one row, whatever the tokenizer says.
+        let kinds =
+            |text: &'_ Input| if self.kinds.get().len() > self.shape.row() { text.types.len() } else { 0 };
+        let rows: Vec<Text<'_>> =
+            texts.iter().map(|text| Text { ids: &text.ids, kinds: &text.types[..kinds(text)] }).collect();
+        // A run that panicked has left nothing that the next one reads.
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        match room.run(self.isa, &embeddings, &layers, &rows, &|| interrupt.check().is_ok()) {
+            Outcome::Done => {}
+            Outcome::Stopped => return Err(Error::interrupted()),
+            Outcome::Unfit => return Err(unfit()),
+        }
+        let mut row = 0;
+        for (index, text) in texts.iter().enumerate() {
+            each(index, room.vectors(row..row + text.ids.len()))?;
+            row += text.ids.len();
+        }
+        Ok(())
+    }
+}

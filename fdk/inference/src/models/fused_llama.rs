@@ -1,0 +1,147 @@
+//! The Llama family on the fused kernels, behind the trait that the candle graph is behind.
+
+use super::decoder::{Cache, Decoder, Logits};
+use super::llama::Config;
+use crate::error::Error;
+use crate::gguf::{Gguf, Tensor};
+use crate::interrupt::Interrupt;
+use crate::kernels::decoder::{self as kernels, Arena, Layer, Shape, Wanted};
+use crate::kernels::quantised::{Format, Level, Matrix};
+use crate::kernels::team;
+use candle_core::quantized::GgmlDType;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+/// A decoder, its weights interleaved for the kernels.
+pub(crate) struct FusedLlama {
+    decoder: kernels::Decoder,
+    /// One call at a time computes.
+    arena: Mutex<Arena>,
+}
+
+impl FusedLlama {
+    /// Interleaves a file's weights. An error says why the kernels cannot run the model: then candle does.
+    pub(crate) fn load(gguf: &Gguf<'_>, config: &Config) -> Result<Self, String> {
+        let level = Level::chosen().ok_or("the CPU has no AVX2, or FDK_KERNELS says so")?;
+        if config.halves {
+            return Err("its positions turn the halves of heads".into());
+        }
+        let shape = Shape {
+            hidden: config.width,
+            layers: config.layers,
+            heads: config.heads,
+            key_heads: config.kv_heads,
+            width: config.head_width,
+            inner: config.forward,
+            vocabulary: config.vocabulary,
+            epsilon: config.epsilon,
+        };
+        let (queries, keys) = (shape.heads * shape.width, shape.key_heads * shape.width);
+        let mut layers = Vec::with_capacity(shape.layers);
+        for layer in 0..shape.layers {
+            let name = |part: &str| format!("blk.{layer}.{part}");
+            let odd =
+                ["attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_q_norm.weight", "attn_k_norm.weight"];
+            if let Some(odd) = odd.iter().find(|odd| gguf.tensor(&name(odd)).is_some()) {
+                return Err(format!("it has {odd}"));
+            }
+            let matrix = |part: &str, rows, columns| matrix(gguf, &name(part), rows, columns);
+            layers.push(Layer {
+                attention_norm: vector(gguf, &name("attn_norm.weight"))?,
+                query: matrix("attn_q.weight", queries, shape.hidden)?,
+                key: matrix("attn_k.weight", keys, shape.hidden)?,
+                value: matrix("attn_v.weight", keys, shape.hidden)?,
+                output: matrix("attn_output.weight", shape.hidden, queries)?,
+                inner_norm: vector(gguf, &name("ffn_norm.weight"))?,
+                gate: matrix("ffn_gate.weight", shape.inner, shape.hidden)?,
+                up: matrix("ffn_up.weight", shape.inner, shape.hidden)?,
+                down: matrix("ffn_down.weight", shape.hidden, shape.inner)?,
+            });
+        }
+        let table = matrix(gguf, "token_embd.weight", shape.vocabulary, shape.hidden)?;
+        let head = gguf
+            .tensor("output.weight")
+            .map(|_| matrix(gguf, "output.weight", shape.vocabulary, shape.hidden));
+        let factors = gguf.tensor("rope_freqs.weight").map(|_| vector(gguf, "rope_freqs.weight"));
+        let turns = config.turns(factors.transpose()?.as_deref());
+        let norm = vector(gguf, "output_norm.weight")?;
+        let decoder = kernels::Decoder::new(level, shape, turns, (table, head.transpose()?), layers, norm);
+        let decoder = decoder.ok_or("its sizes are not those that the kernels take")?;
+        let arena = Mutex::new(decoder.arena(team::threads(), config.context));
+        Ok(Self { decoder, arena })
+    }
+}
+
+/// A matrix in one of the kernels' formats.
+fn matrix(gguf: &Gguf<'_>, name: &str, rows: usize, columns: usize) -> Result<Matrix, String> {
+    let tensor = tensor(gguf, name)?;
+    let format = match tensor.dtype() {
+        Some(GgmlDType::Q4_0) => Format::Q4_0,
+        Some(GgmlDType::Q4_1) => Format::Q4_1,
+        Some(GgmlDType::Q8_0) => Format::Q8_0,
+        other => return Err(format!("{name} is {other:?}, and the kernels take Q4_0, Q4_1 and Q8_0")),
+    };
+    let is = (tensor.dimensions() == [rows, columns]).then_some(tensor.bytes());
+    is.and_then(|bytes| Matrix::interleave(format, rows, columns, bytes))
+        .ok_or_else(|| format!("{name} is not {rows} × {columns}"))
+}
+
+/// A vector, which files keep in f32.
+fn vector(gguf: &Gguf<'_>, name: &str) -> Result<Vec<f32>, String> {
+    let tensor = tensor(gguf, name)?;
+    if tensor.dtype() != Some(GgmlDType::F32) {
+        return Err(format!("{name} is not of F32"));
+    }
+    let (numbers, _) = tensor.bytes().as_chunks::<4>();
+    Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+}
+
+fn tensor<'g, 'a>(gguf: &'g Gguf<'a>, name: &str) -> Result<&'g Tensor<'a>, String> {
+    gguf.tensor(name).ok_or_else(|| format!("there is no tensor {name}"))
+}
+
+impl Decoder for FusedLlama {
+    fn vocabulary(&self) -> usize {
+        self.decoder.vocabulary()
+    }
+
+    fn start(&self) -> Cache {
+        Cache::Fused(self.decoder.cache())
+    }
+
+    fn reserve(&self, cache: &mut Cache, tokens: usize) {
+        if let Cache::Fused(cache) = cache {
+            cache.reserve(tokens);
+        }
+    }
+
+    fn forward(
+        &self,
+        cache: &mut Cache,
+        tokens: &[u32],
+        wanted: Logits,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<Vec<f32>, Error> {
+        let Cache::Fused(cache) = cache else {
+            return Err(Error::model("could not be run", "the conversation is another model's"));
+        };
+        let mut logits = Vec::new();
+        if tokens.is_empty() {
+            return Ok(logits);
+        }
+        let wanted = match wanted {
+            Logits::None => Wanted::Nothing,
+            Logits::Last => Wanted::Last,
+            Logits::All => Wanted::All,
+        };
+        let mut arena = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
+        self.decoder.read(&mut arena, cache, tokens, wanted, &mut logits, interrupt)?;
+        Ok(logits)
+    }
+}
+
+impl fmt::Debug for FusedLlama {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FusedLlama").field("unit", &self.decoder.level().name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,256 @@
+//! An encoder's checkpoint → the tables that the fused kernels read.
+
+use super::family::{Family, Kind, distilbert_name};
+use crate::kernels::encoder::Shape;
+use crate::kernels::functions::Activation;
+use crate::kernels::gemm::{DEPTH, PANEL};
+use crate::prepared::Maker;
+use candle_core::{Error, Result};
+use candle_nn::VarBuilder;
+use candle_transformers::models::bert::{HiddenAct, PositionEmbeddingType};
+
+/// How weights are kept. Sums are f32 in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// As they are.
+    F32,
+    /// In half the space; the vectors' cosine to those of f32 is 0.9999 or more.
+    F16,
+    /// In a quarter of it, a scale for each output; the cosine is 0.999 or so. Words' vectors stay in half precision.
+    Int8,
+}
+
+impl Precision {
+    /// Its name: `f32`, `f16`, `int8`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
+        }
+    }
+
+    /// The precision of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::F32, Self::F16, Self::Int8].into_iter().find(|precision| precision.name() == name)
+    }
+}
+
+/// The sizes of a family's encoder, or why the kernels do not compute it.
+pub(crate) fn shape(family: &Family) -> std::result::Result<Shape, String> {
+    let config = &family.config;
+    let (width, heads) = (config.hidden_size, config.num_attention_heads);
+    if width == 0 || heads == 0 || config.intermediate_size == 0 || !width.is_multiple_of(heads) {
+        return Err(format!("a width of {width} is not that of {heads} heads"));
+    }
+    if !matches!(config.position_embedding_type, PositionEmbeddingType::Absolute) {
+        return Err("its positions are not absolute".into());
+    }
+    let activation = match config.hidden_act {
+        HiddenAct::Gelu => Activation::Gelu,
+        HiddenAct::GeluApproximate => Activation::GeluTanh,
+        HiddenAct::Relu => Activation::Relu,
+    };
+    Ok(Shape { width, heads, forward: config.intermediate_size, activation })
+}
+
+/// Packs the encoder of a checkpoint, with or without a head.
+pub(crate) fn pack(
+    checkpoint: &VarBuilder<'_>,
+    family: &Family,
+    shape: Shape,
+    precision: Precision,
+    maker: &mut Maker,
+) -> Result<()> {
+    let config = &family.config;
+    let weights = &match family.kind {
+        Kind::DistilBert => checkpoint.clone().rename_f(distilbert_name),
+        Kind::Bert | Kind::Roberta => checkpoint.clone(),
+    };
+    let prefixed = weights.contains_tensor(&format!("{}.embeddings.word_embeddings.weight", family.prefix()));
+    let weights = if prefixed { weights.pp(family.prefix()) } else { weights.clone() };
+    let mut packer = Packer { shape, precision, maker };
+
+    let embeddings = weights.pp("embeddings");
+    let table = |name: &str, rows: usize| numbers(&embeddings.pp(name), &[rows, shape.width], "weight");
+    let words = packer.filled(&table("word_embeddings", config.vocab_size)?);
+    match precision {
+        Precision::F32 => packer.maker.add("words", words),
+        Precision::F16 | Precision::Int8 => packer.maker.add("words", halves(&words)?),
+    }
+    let positions = table("position_embeddings", config.max_position_embeddings)?;
+    let positions = &positions[family.first_position() * shape.width..];
+    packer.maker.add("positions", packer.filled(positions));
+    let kinds = match config.type_vocab_size {
+        0 => vec![0.0; shape.width],
+        count => table("token_type_embeddings", count)?,
+    };
+    packer.maker.add("kinds", packer.filled(&kinds));
+    packer.norm("norm", &embeddings.pp("LayerNorm"))?;
+
+    for number in 0..config.num_hidden_layers {
+        let layer = weights.pp(format!("encoder.layer.{number}"));
+        let name = |part: &str| format!("layer.{number}.{part}");
+        packer.attention(&name("attention"), &layer.pp("attention.self"))?;
+        packer.output(&name("output"), &layer.pp("attention.output.dense"))?;
+        packer.norm(&name("attention_norm"), &layer.pp("attention.output.LayerNorm"))?;
+        packer.plain(
+            &name("up"),
+            &layer.pp("intermediate.dense"),
+            shape.width,
+            shape.forward,
+            shape.row(),
+        )?;
+        let depth = shape.forward.next_multiple_of(DEPTH);
+        packer.plain(&name("down"), &layer.pp("output.dense"), shape.forward, shape.width, depth)?;
+        packer.norm(&name("norm"), &layer.pp("output.LayerNorm"))?;
+    }
+    Ok(())
+}
+
+struct Packer<'m> {
+    shape: Shape,
+    precision: Precision,
+    maker: &'m mut Maker,
+}
+
+impl Packer<'_> {
+    /// Rows of the width, filled with zeros.
+    fn filled(&self, rows: &[f32]) -> Vec<f32> {
+        let (width, row) = (self.shape.width, self.shape.row());
+        let mut filled = vec![0.0; rows.len() / width * row];
+        for (to, from) in filled.chunks_exact_mut(row).zip(rows.chunks_exact(width)) {
+            to[..width].copy_from_slice(from);
+        }
+        filled
+    }
+
+    fn norm(&mut self, name: &str, weights: &VarBuilder<'_>) -> Result<()> {
+        for (ours, theirs) in [("gain", "weight"), ("bias", "bias")] {
+            // Old checkpoints call them gamma and beta.
+            let old = if theirs == "weight" { "gamma" } else { "beta" };
+            let theirs = if weights.contains_tensor(theirs) { theirs } else { old };
+            let numbers = self.filled(&numbers(weights, &[self.shape.width], theirs)?);
+            self.maker.add(format!("{name}.{ours}"), numbers);
+        }
+        Ok(())
+    }
+
+    /// Queries, keys and values as one layer, head by head, each head filled; queries are scaled beforehand.
+    fn attention(&mut self, name: &str, weights: &VarBuilder<'_>) -> Result<()> {
+        let Shape { width, heads, .. } = self.shape;
+        let (size, filled, attended) = (width / heads, self.shape.head(), self.shape.attended());
+        let mut parts = Vec::new();
+        for part in ["query", "key", "value"] {
+            let weights = weights.pp(part);
+            parts.push((numbers(&weights, &[width, width], "weight")?, numbers(&weights, &[width], "bias")?));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a head has a few hundred numbers")]
+        let scale = 1.0 / (size as f32).sqrt();
+        let source = |output: usize| {
+            let (part, within) = (output / attended, output % attended);
+            let (head, number) = (within / filled, within % filled);
+            (part < 3 && number < size)
+                .then(|| (part, head * size + number, if part == 0 { scale } else { 1.0 }))
+        };
+        let weight = |output, depth| match source(output) {
+            Some((part, row, scale)) if depth < width => parts[part].0[row * width + depth] * scale,
+            _ => 0.0,
+        };
+        let bias = |output| source(output).map_or(0.0, |(part, row, scale)| parts[part].1[row] * scale);
+        self.linear(name, 3 * attended, self.shape.row(), weight, bias)
+    }
+
+    /// What follows attention: its inputs are heads, filled.
+    fn output(&mut self, name: &str, weights: &VarBuilder<'_>) -> Result<()> {
+        let Shape { width, heads, .. } = self.shape;
+        let (size, filled, attended) = (width / heads, self.shape.head(), self.shape.attended());
+        let (matrix, bias) =
+            (numbers(weights, &[width, width], "weight")?, numbers(weights, &[width], "bias")?);
+        let weight = |output: usize, depth: usize| {
+            let (head, number) = (depth / filled, depth % filled);
+            if output < width && number < size { matrix[output * width + head * size + number] } else { 0.0 }
+        };
+        self.linear(name, width, attended, weight, |output| bias.get(output).copied().unwrap_or(0.0))
+    }
+
+    fn plain(
+        &mut self,
+        name: &str,
+        weights: &VarBuilder<'_>,
+        inputs: usize,
+        outputs: usize,
+        depth: usize,
+    ) -> Result<()> {
+        let matrix = numbers(weights, &[outputs, inputs], "weight")?;
+        let bias = numbers(weights, &[outputs], "bias")?;
+        let weight = |output: usize, depth: usize| {
+            if output < outputs && depth < inputs { matrix[output * inputs + depth] } else { 0.0 }
+        };
+        self.linear(name, outputs, depth, weight, |output| bias.get(output).copied().unwrap_or(0.0))
+    }
+
+    /// Packs a layer into panels.
+    fn linear(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        depth: usize,
+        weight: impl Fn(usize, usize) -> f32,
+        bias: impl Fn(usize) -> f32,
+    ) -> Result<()> {
+        let outputs = outputs.next_multiple_of(PANEL);
+        let mut panels = Vec::with_capacity(outputs * depth);
+        for panel in 0..outputs / PANEL {
+            for depth in 0..depth {
+                panels.extend((0..PANEL).map(|output| weight(panel * PANEL + output, depth)));
+            }
+        }
+        self.maker.add(format!("{name}.bias"), (0..outputs).map(bias).collect::<Vec<f32>>());
+        let name_of = format!("{name}.weights");
+        match self.precision {
+            Precision::F32 => self.maker.add(name_of, panels),
+            Precision::F16 => self.maker.add(name_of, halves(&panels)?),
+            Precision::Int8 => {
+                let (quantised, scales) = quantise(&panels, outputs, depth);
+                self.maker.add(name_of, quantised);
+                self.maker.add(format!("{name}.scales"), scales);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One tensor as f32.
+fn numbers(weights: &VarBuilder<'_>, shape: &[usize], name: &str) -> Result<Vec<f32>> {
+    weights.get(shape, name)?.flatten_all()?.to_vec1()
+}
+
+fn halves(numbers: &[f32]) -> Result<Vec<u16>> {
+    let half = |number: &f32| {
+        let half = half::f16::from_f32(*number);
+        if half.is_infinite() && number.is_finite() {
+            return Err(Error::msg(format!(
+                "it has {number}, which half precision has not: prepare it with --precision f32"
+            )));
+        }
+        Ok(half.to_bits())
+    };
+    numbers.iter().map(half).collect()
+}
+
+/// Whole numbers from −127 to 127, and the scale of each output.
+fn quantise(panels: &[f32], outputs: usize, depth: usize) -> (Vec<i8>, Vec<f32>) {
+    let mut scales = vec![0.0_f32; outputs];
+    let output_of = |at: usize| at / (depth * PANEL) * PANEL + at % PANEL;
+    for (at, number) in panels.iter().enumerate() {
+        let most = &mut scales[output_of(at)];
+        *most = most.max(number.abs());
+    }
+    for scale in &mut scales {
+        *scale = if *scale > 0.0 { *scale / 127.0 } else { 1.0 };
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "at most 127 by the choice of the scale")]
+    let whole = |(at, number): (usize, &f32)| (number / scales[output_of(at)]).round() as i8;
+    (panels.iter().enumerate().map(whole).collect(), scales)
+}

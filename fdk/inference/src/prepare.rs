@@ -1,0 +1,106 @@
+//! Compiles a model's files into its prepared file.
+
+use crate::assets::Assets;
+use crate::error::Error;
+use crate::manifest::File;
+use crate::map::map;
+use crate::models::family::Family;
+use crate::models::pack::{self, Precision};
+use crate::prepared::{self, Maker, Origin};
+use crate::verified::Mark;
+use crate::wordpiece::{self, WordPiece};
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+use safetensors::SafeTensors;
+use serde_json::{Map, Value, json};
+use std::fs;
+use std::io::BufWriter;
+use std::path::PathBuf;
+
+/// What was prepared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The prepared file.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// The files that the function can do without now.
+    pub replaced: Vec<String>,
+}
+
+/// Writes the prepared file of a model into its folder, whole or not at all, and marks it as verified. `None` for a model
+/// that is not of an encoder the kernels compute: it is used from its own files.
+pub fn prepare(assets: &Assets, precision: Precision) -> Result<Option<Report>, Error> {
+    let whole =
+        ["config.json", "model.safetensors", "tokenizer.json"].iter().all(|file| assets.path(file).exists());
+    let family = Family::read(assets).ok().filter(|family| whole && pack::shape(family).is_ok());
+    let Some(family) = family else { return Ok(None) };
+    let maker = tables(assets, &family, precision)?;
+    let path = assets.path(prepared::FILE_NAME);
+    let partial = assets.path(&format!("{}.part", prepared::FILE_NAME));
+    let fails = |error: std::io::Error| Error::assets(format!("{}: {error}", path.display()));
+    let written = fs::File::create(&partial).and_then(|file| {
+        let mut out = BufWriter::new(file);
+        maker.write(&mut out)?;
+        // On the disk before it has its name.
+        out.get_ref().sync_all()
+    });
+    if let Err(error) = written.and_then(|()| fs::rename(&partial, &path)) {
+        let _ = fs::remove_file(&partial);
+        return Err(fails(error));
+    }
+    let file = prepared::Prepared::map(&path)?;
+    // What is on the disk now is what it should be.
+    file.check_content()?;
+    let own = File { path: prepared::FILE_NAME.into(), size: file.bytes(), sha256: file.sha256().into() };
+    Mark::write(&assets.path(""), std::slice::from_ref(&own)).map_err(fails)?;
+    let replaced =
+        file.made_of().iter().filter(|origin| origin.replaced).map(|origin| origin.path.clone()).collect();
+    Ok(Some(Report { path, bytes: file.bytes(), replaced }))
+}
+
+/// An encoder's tables, from the files of its checkpoint.
+pub(crate) fn tables(assets: &Assets, family: &Family, precision: Precision) -> Result<Maker, Error> {
+    let shape = pack::shape(family).map_err(|why| Error::model("cannot be prepared", why))?;
+    let fails = |error| Error::model("has a model.safetensors that does not fit its config.json", error);
+    let mut maker = Maker::new(prepared::ENCODER, precision.name());
+    let file = map(&assets.path("model.safetensors"))
+        .map_err(|error| Error::model("has no readable model.safetensors", error))?;
+    let parse = |error| Error::model("has a model.safetensors that does not parse", error);
+    let weights = VarBuilder::from_slice_safetensors(&file, DType::F32, &Device::Cpu).map_err(parse)?;
+    pack::pack(&weights, family, shape, precision, &mut maker).map_err(fails)?;
+    let (sequence, tokens) = (family.is_sequence_classifier(), family.is_token_classifier());
+    if sequence || tokens {
+        let (_, header) = SafeTensors::read_metadata(&file)
+            .map_err(|error| Error::model("has a model.safetensors that does not parse", error))?;
+        for (name, info) in header.tensors() {
+            if name.starts_with("classifier")
+                || name.starts_with("pre_classifier")
+                || name.contains(".pooler.")
+            {
+                let tensor =
+                    weights.get(info.shape.as_slice(), &name).and_then(|tensor| tensor.flatten_all());
+                let numbers: Vec<f32> = tensor.and_then(|tensor| tensor.to_vec1()).map_err(fails)?;
+                maker.add_shaped(format!("head.{name}"), numbers, &info.shape);
+            }
+        }
+    }
+    let text = fs::read(assets.path("tokenizer.json"))
+        .map_err(|error| Error::model("has no usable tokenizer.json", error))?;
+    let json: Value =
+        serde_json::from_slice(&text).map_err(|error| Error::model("has no usable tokenizer.json", error))?;
+    let mut about = Map::new();
+    let own = WordPiece::prepare(&json, &mut maker);
+    // Where tokens stand in a text the crate says, from the original.
+    let tokenizer = own.is_some() && !tokens;
+    about.insert(wordpiece::ABOUT.into(), json!(own));
+    let origin = |file: &File| Origin {
+        path: file.path.clone(),
+        size: file.size,
+        sha256: file.sha256.clone(),
+        replaced: file.path == "model.safetensors" || (tokenizer && file.path == "tokenizer.json"),
+    };
+    maker.describe(assets.model().files.iter().map(origin).collect(), Value::Object(about));
+    Ok(maker)
+}

@@ -1,0 +1,247 @@
+//! Text → token ids.
+
+use crate::assets::Assets;
+use crate::error::Error;
+use crate::models::family::Family;
+use crate::prepared::Prepared;
+use crate::wordpiece::WordPiece;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use tokenizers::tokenizer::{Encoding, PostProcessor as _, TruncationDirection};
+
+/// A model's tokenizer, with the model's own limit of tokens.
+#[derive(Debug)]
+pub struct Tokenizer {
+    inner: Inner,
+    limit: usize,
+    /// How many special tokens end a text; a cut text keeps them.
+    closing: usize,
+}
+
+#[derive(Debug)]
+enum Inner {
+    /// On the tables of a prepared file. Where each token stands in the text the crate says, which is read when that is
+    /// first asked for.
+    Own {
+        tables: WordPiece,
+        path: PathBuf,
+        whole: OnceLock<Box<tokenizers::Tokenizer>>,
+    },
+    Crate(Box<tokenizers::Tokenizer>),
+}
+
+/// A text, or a pair of them, as a model takes it: ids with the special tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Input {
+    pub(crate) ids: Vec<u32>,
+    /// Which text of a pair each id is of; empty when all are of one.
+    pub(crate) types: Vec<u32>,
+    /// How many tokens there were before the text was cut to the limit.
+    pub(crate) whole: usize,
+}
+
+impl Input {
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.whole > self.ids.len()
+    }
+}
+
+/// A text's ids and where each came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) ids: Input,
+    /// For each id the characters it stands for, from and to; `None` for a special token.
+    pub(crate) places: Vec<Option<(usize, usize)>>,
+    /// For each id the word it is a part of.
+    pub(crate) words: Vec<Option<u32>>,
+}
+
+impl Tokenizer {
+    /// Opens a model's tokenizer: `tokenizer.json`, and the limit from `sentence_bert_config.json`, or else from
+    /// `tokenizer_config.json` or the number of positions in `config.json`.
+    ///
+    /// The padding and truncation that `tokenizer.json` itself carries are those of somebody's training run (128 for
+    /// MiniLM) and are not used.
+    ///
+    /// Of a model with a prepared file it takes the tables in that.
+    pub fn open(assets: &Assets) -> Result<Self, Error> {
+        Self::of(assets, assets.prepared()?.as_ref())
+    }
+
+    /// On the tables of a prepared file, where it has some.
+    pub(crate) fn of(assets: &Assets, prepared: Option<&Prepared>) -> Result<Self, Error> {
+        let path = assets.path("tokenizer.json");
+        if let Some(tables) = prepared.map(WordPiece::open).transpose()?.flatten() {
+            return Self::with(Inner::Own { tables, path, whole: OnceLock::new() }, 1, assets);
+        }
+        let tokenizer = load(&path)?;
+        let closing =
+            closing(&tokenizer).map_err(|error| Error::model("has a tokenizer that does not work", error))?;
+        Self::with(Inner::Crate(Box::new(tokenizer)), closing, assets)
+    }
+
+    fn with(inner: Inner, closing: usize, assets: &Assets) -> Result<Self, Error> {
+        let limit = limit(assets)?;
+        if limit <= closing {
+            return Err(Error::model(
+                "cannot be served",
+                format!("its limit of {limit} tokens leaves no room for a text"),
+            ));
+        }
+        Ok(Self { inner, limit, closing })
+    }
+
+    /// The most tokens a text may have, special tokens included.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// The ids of a text, cut to the limit.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
+        self.ids(text).map(|ids| ids.ids)
+    }
+
+    pub(crate) fn ids(&self, text: &str) -> Result<Input, Error> {
+        let mut ids = match &self.inner {
+            Inner::Own { tables, .. } => {
+                let (opening, closing) = tables.ends();
+                let mut ids = Vec::with_capacity(text.len() / 4 + 2);
+                ids.push(opening);
+                tables.encode(text, &mut ids);
+                ids.push(closing);
+                ids
+            }
+            Inner::Crate(tokenizer) => tokenizer.encode_fast(text, true).map_err(failed)?.get_ids().to_vec(),
+        };
+        let whole = ids.len();
+        self.cut(&mut ids);
+        Ok(Input { ids, types: Vec::new(), whole })
+    }
+
+    /// As [`Tokenizer::ids`], with the characters that each id stands for.
+    pub(crate) fn placed(&self, text: &str) -> Result<Placed, Error> {
+        let encoding = self.whole()?.encode_char_offsets(text, true).map_err(failed)?;
+        let special = encoding.get_special_tokens_mask();
+        let places = encoding.get_offsets().iter().zip(special);
+        let mut places: Vec<_> = places.map(|(place, special)| (*special == 0).then_some(*place)).collect();
+        let (mut ids, mut words) = (encoding.get_ids().to_vec(), encoding.get_word_ids().to_vec());
+        let whole = ids.len();
+        self.cut(&mut ids);
+        self.cut(&mut places);
+        self.cut(&mut words);
+        Ok(Placed { ids: Input { ids, types: Vec::new(), whole }, places, words })
+    }
+
+    /// The ids of a pair of texts, as a cross-encoder was trained on them. A pair over the limit loses tokens from the end
+    /// of whichever text is longer.
+    pub(crate) fn pair(&self, first: &str, second: &str) -> Result<Input, Error> {
+        let tokenizer = match &self.inner {
+            Inner::Own { tables, .. } => return Ok(self.own_pair(tables, first, second)),
+            Inner::Crate(tokenizer) => tokenizer,
+        };
+        let encode = |text| tokenizer.encode_fast(text, false).map_err(failed);
+        let (mut first, mut second): (Encoding, Encoding) = (encode(first)?, encode(second)?);
+        let special = tokenizer.get_post_processor().map_or(0, |post| post.added_tokens(true));
+        let whole = first.len() + second.len() + special;
+        let keep = keep(self.limit.saturating_sub(special), first.len(), second.len());
+        first.truncate(keep.0, 0, TruncationDirection::Right);
+        second.truncate(keep.1, 0, TruncationDirection::Right);
+        let pair = tokenizer.post_process(first, Some(second), true).map_err(failed)?;
+        Ok(Input { ids: pair.get_ids().to_vec(), types: pair.get_type_ids().to_vec(), whole })
+    }
+
+    fn own_pair(&self, tables: &WordPiece, first: &str, second: &str) -> Input {
+        const SPECIAL: usize = 3;
+        let (opening, closing) = tables.ends();
+        let (mut ids, mut other) = (vec![opening], Vec::new());
+        tables.encode(first, &mut ids);
+        tables.encode(second, &mut other);
+        let whole = ids.len() - 1 + other.len() + SPECIAL;
+        let keep = keep(self.limit.saturating_sub(SPECIAL), ids.len() - 1, other.len());
+        ids.truncate(1 + keep.0);
+        ids.push(closing);
+        let mut types = vec![0; ids.len()];
+        ids.extend(&other[..keep.1]);
+        ids.push(closing);
+        types.resize(ids.len(), 1);
+        Input { ids, types, whole }
+    }
+
+    /// The crate's tokenizer, which knows where tokens stand.
+    fn whole(&self) -> Result<&tokenizers::Tokenizer, Error> {
+        match &self.inner {
+            Inner::Crate(tokenizer) => Ok(tokenizer),
+            Inner::Own { path, whole, .. } => {
+                if whole.get().is_none() {
+                    // Whoever comes second finds it made.
+                    let _ = whole.set(Box::new(load(path)?));
+                }
+                whole
+                    .get()
+                    .map(Box::as_ref)
+                    .ok_or_else(|| Error::model("has no usable tokenizer.json", "it went away"))
+            }
+        }
+    }
+
+    /// Removes what is over the limit from before the closing special tokens.
+    fn cut<T>(&self, items: &mut Vec<T>) {
+        let whole = items.len();
+        if whole > self.limit {
+            items.drain(self.limit - self.closing..whole - self.closing);
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is a mapper of errors")]
+fn failed(error: tokenizers::Error) -> Error {
+    Error::model("cannot tokenise a text", error.to_string())
+}
+
+fn load(path: &Path) -> Result<tokenizers::Tokenizer, Error> {
+    let mut tokenizer = tokenizers::Tokenizer::from_file(path)
+        .map_err(|error| Error::model("has no usable tokenizer.json", error))?;
+    tokenizer.with_padding(None);
+    tokenizer
+        .with_truncation(None)
+        .map_err(|error| Error::model("has a tokenizer that cannot be used", error))?;
+    Ok(tokenizer)
+}
+
+/// How many tokens each of two texts keeps where there is room for so many: each may keep half, and what one leaves of its
+/// half is the other's.
+fn keep(room: usize, first: usize, second: usize) -> (usize, usize) {
+    if first + second <= room {
+        return (first, second);
+    }
+    let keeps = first.min((room / 2).max(room.saturating_sub(second)));
+    (keeps, second.min(room - keeps))
+}
+
+/// The number of special tokens after a text's own, found by tokenising one with and without them.
+fn closing(tokenizer: &tokenizers::Tokenizer) -> tokenizers::Result<usize> {
+    let bare = tokenizer.encode_fast("a", false)?;
+    let whole = tokenizer.encode_fast("a", true)?;
+    let at = whole.get_ids().windows(bare.len().max(1)).position(|ids| ids == bare.get_ids());
+    Ok(at.map_or(0, |at| whole.len() - at - bare.len()))
+}
+
+/// What sentence-transformers states, or else the tokenizer's own limit where it is one, and never more than the model has
+/// positions.
+fn limit(assets: &Assets) -> Result<usize, Error> {
+    let positions = Family::read(assets)?.positions();
+    let stated = |name: &str, key: &str| -> Result<Option<usize>, Error> {
+        let Ok(text) = fs::read(assets.path(name)) else { return Ok(None) };
+        let config: Value = serde_json::from_slice(&text)
+            .map_err(|error| Error::model(&format!("has a {name} that does not parse"), error))?;
+        // Some state a limit of 1e30, which is none.
+        Ok(config[key].as_u64().and_then(|limit| usize::try_from(limit).ok()))
+    };
+    let limit = match stated("sentence_bert_config.json", "max_seq_length")? {
+        None => stated("tokenizer_config.json", "model_max_length")?,
+        limit => limit,
+    };
+    Ok(limit.unwrap_or(positions).min(positions))
+}

@@ -1,0 +1,225 @@
+//! Functions that misbehave, and many callers: the platform stays up, answers each with the right code, and leaks nothing.
+
+use crate::served::{Served, runs, state, until};
+use cargo_fdk::platform::Settings;
+use cargo_fdk::pool::{Condition, Limits};
+use cargo_fdk::sandbox::Sandbox;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn settings() -> Settings {
+    Settings { sandbox: Some(Sandbox::strongest(false)), ..Settings::default() }
+}
+
+#[test]
+fn each_fault_has_its_code_and_the_next_call_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), settings());
+    let id = served.function("f", &json!({"timeout": 1}));
+    let lost = (502, "error receiving function response");
+    // What the agent does on each, and whether the container lives: `hotSlot.writeResp` of the real one.
+    for (body, (status, message), lives) in [
+        ("status 502", (502, "function failed"), true),
+        ("status 504", (504, "Timed out"), true),
+        ("status 500", (502, "invalid function response"), false),
+        ("status 404", (502, "invalid function response"), false),
+        ("exit", lost, false),
+        ("garbage", lost, false),
+        ("broken", (500, "internal server error"), true),
+        ("large 6291457", (502, "function response body too large"), true),
+        ("sleep 5000", (504, "Timed out"), false),
+    ] {
+        let before = served.invoke(&id, "pid").text;
+        let answer = served.invoke(&id, body);
+        assert_eq!(answer.error(), (status, message.to_owned()), "{body}");
+        let after = served.invoke(&id, "pid");
+        assert_eq!((after.status, after.text == before), (200, lives), "{body}: {before} {}", after.text);
+        if !lives {
+            until("the killed one is gone", || !runs(&before));
+        }
+    }
+    assert_eq!(served.invoke(&id, "large 6291456").text.len(), 6_291_456);
+    let large = "x".repeat(6_291_457);
+    assert_eq!(
+        served.invoke(&id, &large).error(),
+        (413, "Content-Length too large for this server, 6291457 > max 6291456".into())
+    );
+}
+
+#[test]
+fn what_does_not_start_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), settings());
+    let quick = served.function("quick", &json!({"config": {"MISBEHAVE": "exit"}}));
+    let (status, message) = served.invoke(&quick, "").error();
+    assert!(status == 502 && message.starts_with("Container failed to initialize"), "{status} {message}");
+    let call = served.platform.calls.all().pop().unwrap();
+    assert!(call.fault.contains("exit status: 3"), "{}", call.fault);
+    let never = served.function("never", &json!({"config": {"MISBEHAVE": "never-bind"}}));
+    let (status, message) = served.invoke(&never, "").error();
+    assert!(status == 504 && message.starts_with("Container initialization timed out"), "{status} {message}");
+}
+
+#[test]
+fn a_flood_a_fork_and_a_glutton_cost_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), settings());
+    let id = served.function("f", &json!({"memory": 64}));
+    assert_eq!(served.invoke(&id, "print 64").status, 200);
+    let call = served.platform.calls.all().pop().unwrap();
+    until("the flood is cut", || {
+        call.logs.lines().last().is_some_and(|line| line.contains("max log size 1048576 bytes exceeded"))
+    });
+    assert_eq!(served.invoke(&id, "eat 20").text, (20 << 20).to_string());
+    // More than it was granted: it aborts, as there it would be killed.
+    assert_eq!(served.invoke(&id, "eat 400").error(), (502, "error receiving function response".into()));
+    let child = served.invoke(&id, "fork").text;
+    assert!(child.parse::<u32>().is_ok(), "{child}");
+    let own = served.invoke(&id, "pid").text;
+    served.stop();
+    until("function and child are gone", || !runs(&child) && !runs(&own));
+}
+
+#[test]
+fn a_container_is_frozen_between_calls_and_ends_when_idle() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), settings());
+    let id = served.function("f", &json!({"idle_timeout": 1}));
+    let pid = served.invoke(&id, "pid").text;
+    until("it is stopped", || state(&pid) == Some('T'));
+    assert_eq!(served.platform.pool.seen()[0].condition, Condition::Frozen);
+    assert_eq!(served.invoke(&id, "pid").text, pid, "the same one is thawed");
+    until("it is stopped again", || state(&pid) == Some('T'));
+    until("it is ended", || !runs(&pid));
+    assert_ne!(served.invoke(&id, "pid").text, pid);
+    // A change of configuration is a change of containers.
+    let before = served.invoke(&id, "pid").text;
+    served.put(&format!("/v2/fns/{id}"), &json!({"config": {"X": "1"}}));
+    assert_ne!(served.invoke(&id, "pid").text, before);
+    until("the old one is gone", || !runs(&before));
+}
+
+#[test]
+fn a_newer_build_is_swapped_in_under_a_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), settings());
+    let id = served.function("f", &Value::Null);
+    let before = served.invoke(&id, "pid").text;
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| served.invoke(&id, "sleep 700").status);
+        until("the call is on its way", || {
+            served.platform.pool.seen().iter().any(|container| container.condition == Condition::Busy)
+        });
+        let (_, image) = served.platform.images.find("misbehave:1").unwrap();
+        served.platform.images.keep(&image).unwrap();
+        assert_ne!(served.invoke(&id, "pid").text, before);
+        assert_eq!(slow.join().unwrap(), 200, "it ended where it began");
+    });
+    until("the old one is gone", || !runs(&before));
+}
+
+#[test]
+fn a_hundred_callers_are_answered_by_few_containers() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { containers: 3, ..Limits::default() };
+    let served = Served::start(folder.path(), Settings { limits, ..settings() });
+    let id = served.function("f", &Value::Null);
+    std::thread::scope(|scope| {
+        for caller in 0..100 {
+            let (served, id) = (&served, &id);
+            scope.spawn(move || {
+                for call in 0..10 {
+                    let text = format!("{caller} {call}");
+                    assert_eq!(served.invoke(id, &text).text, text);
+                }
+            });
+        }
+    });
+    let seen = served.platform.pool.seen();
+    assert!((1..=3).contains(&seen.len()), "{seen:?}");
+    assert_eq!(seen.iter().map(|container| container.calls).sum::<u64>(), 1000);
+}
+
+#[test]
+fn functions_killed_at_random_cost_their_call_alone_and_leave_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), settings());
+    let id = served.function("f", &Value::Null);
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    served.invoke(&id, "warm");
+    let before = descriptors();
+    let mut pids = Vec::new();
+    for round in 0..20 {
+        let pid = served.invoke(&id, "pid").text;
+        if round % 2 == 0 {
+            let id = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+            rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+            until("it is dead", || !runs(&pid));
+        } else {
+            assert_eq!(served.invoke(&id, "exit").status, 502);
+        }
+        pids.push(pid);
+        assert_eq!(served.invoke(&id, "still there").text, "still there");
+    }
+    until("all are gone", || !pids.iter().any(|pid| runs(pid)));
+    // The client's own connections and the containers' ends come and go.
+    until("descriptors are as before", || descriptors() <= before + 20);
+}
+
+#[test]
+fn a_streamed_reply_comes_as_it_is_made_and_a_broken_one_is_not_whole() {
+    use std::io::{Read as _, Write as _};
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), Settings { stream_replies: true, ..settings() });
+    let id = served.function("f", &json!({"timeout": 2}));
+    let before = served.invoke(&id, "pid").text;
+    let mut stream = std::net::TcpStream::connect(served.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(stream, "POST /invoke/{id} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\ndrip").unwrap();
+    let mut reply = String::new();
+    // The function never ends its reply: it is killed, and the connection breaks off.
+    let _ = stream.read_to_string(&mut reply);
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.contains("one"), "{reply}");
+    assert!(!reply.ends_with("0\r\n\r\n"), "{reply}");
+    until("it is killed", || !runs(&before));
+    assert_eq!(served.platform.calls.all().pop().unwrap().status, 504);
+    assert_eq!(served.invoke(&id, "whole").text, "whole");
+}
+
+#[test]
+fn a_function_sees_the_platforms_walls() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::strongest(false);
+    if !sandbox.missing().is_empty() {
+        workspace_tests::not_run::absent(
+            "walls",
+            "user namespaces",
+            "root, or sysctl kernel.unprivileged_userns_clone=1",
+        );
+        return;
+    }
+    let served = Served::start(folder.path(), settings());
+    let id = served.function("f", &json!({"memory": 128}));
+    let seen = served.invoke(&id, "look").text;
+    for line in [
+        "Uid: 1000 1000 1000 1000",
+        "CapEff: 0000000000000000",
+        "NoNewPrivs: 1",
+        "Max open files 350 350 files",
+        "Max locked memory 65536 65536 bytes",
+        "root Err(ReadOnlyFilesystem)",
+        "tmp Ok(())",
+        "home false",
+        "interfaces 1",
+        "visible Some(Some(\"seen\"))",
+    ] {
+        assert!(seen.lines().any(|seen| seen == line), "{line:?} in {seen}");
+    }
+    assert!(
+        seen.contains("etc Err(ReadOnlyFilesystem)") || seen.contains("etc Err(PermissionDenied)"),
+        "{seen}"
+    );
+    let holds = seen.lines().find_map(|line| line.strip_prefix("tmp holds ")?.strip_suffix(" MB")).unwrap();
+    assert!((28..=32).contains(&holds.parse::<u32>().unwrap()), "{seen}");
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(served.invoke(&id, "thawed").text, "thawed");
+}

@@ -1,0 +1,152 @@
+//! `cargo fdk start`: functions behind HTTP, as callers of the Fn server see them.
+
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+use ureq::Agent;
+use workspace_tests::root;
+
+/// A running platform, on a port of its own.
+pub(crate) struct Platform {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Platform {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = cargo_fdk::compile::cargo()
+            .args(["fdk", "start", "--port", "0"])
+            .args(arguments)
+            .current_dir(root())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if let Some((base, _)) = line.split_once("/invoke/") {
+                base.clone_into(&mut url);
+            }
+            if line.starts_with("serving") {
+                return Self { child, url };
+            }
+        }
+        panic!("the platform ended: {:?}", child.wait());
+    }
+
+    fn post(&self, path: &str, body: &str) -> (u16, String, Vec<(String, String)>) {
+        let agent: Agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_mins(1)))
+            .build()
+            .into();
+        let response = agent.post(format!("{}{path}", self.url)).header("x-mine", "v").send(body).unwrap();
+        let header = |(name, value): (&ureq::http::HeaderName, &ureq::http::HeaderValue)| {
+            (name.to_string(), value.to_str().unwrap().to_owned())
+        };
+        let headers = response.headers().iter().map(header).collect();
+        (response.status().as_u16(), response.into_body().read_to_string().unwrap(), headers)
+    }
+
+    fn json(&self, path: &str, body: &Value) -> Value {
+        let (_, text, _) = self.post(path, &body.to_string());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// Stops it as a terminal does, and says whether any function is left.
+    pub(crate) fn stop(mut self) -> bool {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let children =
+            std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.child.id())).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        self.child.wait().unwrap();
+        // A killed one may be there until its new parent has looked at it: that is a zombie.
+        let runs = |child: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+        };
+        for _ in 0..500 {
+            if !children.split_whitespace().any(runs) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+}
+
+#[test]
+fn functions_answer_at_the_servers_paths() {
+    let platform = Platform::start(&["examples/probe", "examples/hello", "--app", "shop"]);
+    assert_eq!(platform.json("/invoke/hello", &json!({"name": "HTTP"}))["message"], "Hello HTTP");
+    // A trigger wraps the request, and the reply's status and headers are the function's.
+    let shown = platform.json("/t/shop/probe?a=1&a=%20", &json!({"show": "context"}));
+    assert_eq!(shown["http"]["method"], "POST");
+    assert_eq!(
+        (&shown["http"]["path"], &shown["http"]["query"]),
+        (&json!("/t/shop/probe"), &json!([["a", "1"], ["a", " "]]))
+    );
+    let headers = platform.json("/t/shop/probe", &json!({"show": "headers"}));
+    assert_eq!(headers["x-mine"], json!(["v"]));
+    let (status, body, headers) = platform
+        .post("/t/shop/probe", "{\"status\": 404, \"headers\": {\"My\": [\"a\", \"b\"]}, \"echo\": true}");
+    assert_eq!(status, 404, "{body}");
+    assert_eq!(headers.iter().filter(|(name, _)| name == "my").count(), 2, "{headers:?}");
+    // The process outlives a panic; one that exits is followed by another.
+    let calls = || platform.json("/invoke/probe", &json!({"show": "context"}))["calls"].as_u64().unwrap();
+    let before = calls();
+    assert_eq!(platform.post("/invoke/probe", "{\"panic\": \"ouch\"}").0, 502);
+    assert_eq!(calls(), before + 2);
+    assert_eq!(platform.post("/invoke/probe", "{\"exit\": 3}").0, 502);
+    assert_eq!(calls(), 1);
+    let (status, body, _) = platform.post("/t/shop/none", "");
+    assert!(status == 404 && body.contains("Trigger not found"), "{body}");
+    let (status, body, _) = platform.post("/invoke/probe", &"x".repeat(6 * 1024 * 1024 + 1));
+    assert!(status == 413 && body.contains("6291457 > max 6291456"), "{body}");
+    assert!(!platform.stop(), "a function outlived the platform");
+}
+
+#[test]
+fn what_a_killed_platform_leaves_is_gone_at_the_next_start() {
+    let mut platform = Platform::start(&["examples/hello"]);
+    assert_eq!(platform.json("/invoke/hello", &json!({"name": "one"}))["message"], "Hello one");
+    let id = platform.child.id();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap();
+    let directories: Vec<_> = open
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+        .filter(|path| path.file_name().is_some_and(|name| name == "lock"))
+        .filter_map(|path| Some(path.parent()?.to_owned()))
+        .filter(|path| path.starts_with("/tmp"))
+        .collect();
+    // One for the state, which is not to be kept, and one for the function.
+    assert_eq!(directories.len(), 2, "{directories:?}");
+    platform.child.kill().unwrap();
+    platform.child.wait().unwrap();
+    crate::served::until("the function died with it", || {
+        !children.split_whitespace().any(crate::served::runs)
+    });
+    let next = Platform::start(&["examples/hello"]);
+    for directory in directories {
+        assert!(!directory.exists(), "{}", directory.display());
+    }
+    assert!(!next.stop());
+}
+
+#[test]
+fn what_cannot_be_started_is_said() {
+    let start = |arguments: &[&str]| {
+        let mut command = cargo_fdk::compile::cargo();
+        let output = command.args(["fdk", "start"]).args(arguments).current_dir(root()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, told) = start(&["tests"]);
+    assert!(code == Some(2) && told.contains("tests: no func.yaml here or in a folder beneath"), "{told}");
+    let (code, told) = start(&["examples/hello", "examples/hello", "--port", "0"]);
+    assert!(code == Some(2) && (told.contains("two triggers") || told.contains("two functions")), "{told}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, told) = start(&["examples/hello", "--port", &port]);
+    assert!(code == Some(1) && told.contains(&format!("port {port} cannot be had")), "{told}");
+}
