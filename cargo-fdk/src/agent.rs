@@ -34,6 +34,8 @@ use std::time::{Duration, Instant};
 
 /// How long a function may take until its socket is there (`FN_HOT_START_TIMEOUT_MSECS`).
 const START_LIMIT: Duration = Duration::from_secs(5);
+/// How long a function whose socket is not good may take to end, so that it can be said how.
+const END_LIMIT: Duration = Duration::from_secs(1);
 /// The agent keeps one idle connection, for a second.
 const IDLE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -109,11 +111,16 @@ impl Container {
             started,
         };
         container.socket = tokio::select! {
-            published = watch.published() => published.map_err(|why| Fault::new(502, INIT_FAILED, why))?,
-            status = container.wait() => {
-                let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                // What it printed last says why.
-                logs.read_to_end().await;
+            published = watch.published() => match published {
+                Ok(socket) => socket,
+                Err(why) => {
+                    // One that ends at once takes its socket with it, before it could be looked at.
+                    let end = tokio::time::timeout(END_LIMIT, container.death()).await;
+                    let how = end.map_or_else(|_| String::new(), |how| format!("; it ended: {how}"));
+                    return Err(Fault::new(502, INIT_FAILED, format!("{why}{how}")));
+                }
+            },
+            how = container.death() => {
                 return Err(Fault::new(502, INIT_FAILED, format!("it ended before its socket was there: {how}")));
             }
             () = tokio::time::sleep(START_LIMIT) => {
@@ -122,6 +129,13 @@ impl Container {
         };
         container.socket_after = started.elapsed();
         Ok(container)
+    }
+
+    /// Waits for its end and for what it printed last, which says why; the words for how it ended.
+    async fn death(&mut self) -> String {
+        let status = self.wait().await;
+        self.logs.read_to_end().await;
+        status.map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
     async fn wait(&mut self) -> std::io::Result<std::process::ExitStatus> {
