@@ -76,6 +76,7 @@ fn answer(mut stream: &UnixStream) -> Option<()> {
             let child = Command::new("setsid").args(["sleep", "1000"]).spawn();
             reply = child.map_or_else(|error| error.to_string(), |child| child.id().to_string());
         }
+        "breed" => reply = bred(number),
         "look" => reply = look(),
         "pid" => reply = std::process::id().to_string(),
         "head" => reply = head,
@@ -101,6 +102,17 @@ fn answer(mut stream: &UnixStream) -> Option<()> {
 fn eaten(megabytes: usize) -> usize {
     let eaten = vec![1u8; megabytes << 20];
     eaten.iter().map(|byte| usize::from(*byte)).sum()
+}
+
+/// How many children could be had at once, of so many.
+fn bred(wanted: usize) -> String {
+    let children = (0..wanted).map_while(|_| Command::new("sleep").arg("1000").spawn().ok());
+    let mut children: Vec<_> = children.collect();
+    for child in &mut children {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    children.len().to_string()
 }
 
 /// What the world looks like from here, a fact a line.

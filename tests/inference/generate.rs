@@ -115,7 +115,7 @@ fn numbers_equal_the_reference() {
 #[test]
 fn likely_words_follow() {
     let replies = golden().replies;
-    assert!(!replies.is_empty());
+    assert!(replies.len() >= 10, "{}", replies.len());
     for reply in replies {
         let request = GenerateRequest::prompt(&reply.prompt).max_tokens(reply.ids.len());
         let said = generate(&MODEL, &request);

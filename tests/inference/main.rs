@@ -7,6 +7,7 @@ mod generate;
 mod minilm;
 mod pictures;
 mod prepared;
+mod prepared_decoder;
 mod sounds;
 
 use fdk_inference::{Assets, EmbedRequest, Embedder, Interrupt, Tokenizer};

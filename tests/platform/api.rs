@@ -143,7 +143,7 @@ fn broken_requests_break_nothing() {
         usize::try_from(seed % below as u64).unwrap()
     };
     let address = served.url.strip_prefix("http://").unwrap();
-    for round in 0..600 {
+    for round in 0..5000 {
         let mut bytes = whole[round % whole.len()].clone();
         for _ in 0..=random(3) {
             let place = random(bytes.len());

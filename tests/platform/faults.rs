@@ -65,7 +65,7 @@ fn a_flood_a_fork_and_a_glutton_cost_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(folder.path(), settings());
     let id = served.function("f", &json!({"memory": 64}));
-    assert_eq!(served.invoke(&id, "print 64").status, 200);
+    assert_eq!(served.invoke(&id, "print 1024").status, 200);
     let call = served.platform.calls.all().pop().unwrap();
     until("the flood is cut", || {
         call.logs.lines().last().is_some_and(|line| line.contains("max log size 1048576 bytes exceeded"))
@@ -220,6 +220,9 @@ fn a_function_sees_the_platforms_walls() {
     );
     let holds = seen.lines().find_map(|line| line.strip_prefix("tmp holds ")?.strip_suffix(" MB")).unwrap();
     assert!((28..=32).contains(&holds.parse::<u32>().unwrap()), "{seen}");
+    // Itself, and its one thread for a call, are of the fifty.
+    let bred: u32 = served.invoke(&id, "breed 100").text.parse().unwrap();
+    assert!((40..50).contains(&bred), "{bred} processes");
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(served.invoke(&id, "thawed").text, "thawed");
 }

@@ -1,11 +1,16 @@
 //! The command line and its agent, from outside.
 
+mod access;
 mod api;
 mod assets;
 mod check;
 mod clients;
 mod commands;
+mod endpoint;
+mod endurance;
 mod faults;
+mod fn_cli;
+mod hostile;
 mod oci;
 mod page;
 mod served;

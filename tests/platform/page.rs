@@ -17,10 +17,12 @@ fn a_person_sees_what_runs_and_calls_it() {
     let id = served.function("shop", &Value::Null);
     served.function("embedder", &json!({"config": {"FDK_MODEL": "minilm", "FDK_TASK": "embed"}}));
     served.function("talker", &json!({"config": {"FDK_TASK": "chat"}}));
+    served.function("seer", &json!({"config": {"FDK_TASK": "classify_image"}}));
+    served.function("listener", &json!({"config": {"FDK_TASK": "transcribe"}}));
     browser.resize(1100, 900);
     browser.go(&served.url);
     assert_eq!(browser.run("return document.title"), "cargo fdk");
-    browser.wait("document.querySelectorAll('#live .chip.cold').length === 3");
+    browser.wait("document.querySelectorAll('#live .chip.cold').length === 5");
     // A body as it is.
     let pick = |name: &str| {
         browser.run(&format!(
@@ -53,6 +55,25 @@ fn a_person_sees_what_runs_and_calls_it() {
     browser.type_into("textarea", "hello");
     browser.click("#invoke button");
     browser.wait("document.querySelector('#answer pre')?.textContent.includes('hello')");
+    // A picture is sent as it is, and what is seen has a bar for each label; a recording so too.
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    pick("seer");
+    assert_eq!(browser.run("return document.getElementById('invoke').as.value"), "picture");
+    browser.click("#invoke button");
+    browser.wait("document.querySelector('#answer .bad')?.textContent === 'Choose a file first.'");
+    let seen = "{\"predictions\": [{\"label\": \"tabby cat\", \"score\": 0.75}]}";
+    browser.type_into("#invoke [name=file]", &file("cat.jpg", seen));
+    browser.click("#invoke button");
+    browser.wait("document.querySelector('#answer .scores')?.innerText.includes('tabby cat')");
+    pick("listener");
+    let heard = "{\"text\": \"good morning\", \"segments\": [{\"start\": 0.5, \"end\": 1, \"text\": \"good morning\"}]}";
+    browser.type_into("#invoke [name=file]", &file("hello.wav", heard));
+    browser.click("#invoke button");
+    browser.wait("document.querySelector('#answer li')?.textContent === '0.50–1.00 s good morning'");
     // A failure is one, and its call has a page of its own, with the log.
     pick("shop");
     browser.type_into("textarea", "status 500");

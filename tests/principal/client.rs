@@ -1,8 +1,8 @@
 //! What a function does with its identity, against a service that checks every signature.
 
 use cargo_fdk::agent::{Call, Container, Spec};
-use cargo_fdk::logs::Logs;
 use cargo_fdk::issuer::{Claims, Issuer};
+use cargo_fdk::logs::Logs;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;

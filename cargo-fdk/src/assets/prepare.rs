@@ -20,13 +20,13 @@ pub fn prepare(assets: &Path, names: &[String], precision: Precision, only: bool
     for name in &names {
         let progress = Progress::new(name);
         let model = Assets::open(assets, Some(name)).map_err(|error| Error::failed(error.to_string()))?;
-        progress.line(&format!("packing its weights as {}", precision.name()));
+        progress.line("packing its weights");
         let report = fdk_inference::prepare(&model, precision).map_err(|error| match error.source() {
             Some(source) => Error::failed(format!("{name}: {error}: {source}")),
             None => Error::failed(format!("{name}: {error}")),
         })?;
         let Some(report) = report else {
-            progress.line("not an encoder that can be prepared: it is used from its own files");
+            progress.line("no model that can be prepared: it is used from its own files");
             continue;
         };
         let megabytes = report.bytes.div_ceil(1024 * 1024);

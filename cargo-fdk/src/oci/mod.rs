@@ -82,6 +82,11 @@ impl From<Policies> for InForce {
     }
 }
 
+/// The OCID of a function, as the endpoint writes it.
+pub(crate) fn function_ocid(id: &str) -> String {
+    ocid::func(id)
+}
+
 /// Which service a path belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
@@ -165,6 +170,11 @@ impl Oci {
     /// What is allowed.
     pub fn policies(&self) -> Arc<Policies> {
         self.policies.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The identities of functions and sessions.
+    pub fn principals(&self) -> &Principals {
+        &self.principals
     }
 
     /// Says where it is served.

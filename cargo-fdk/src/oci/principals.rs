@@ -31,6 +31,7 @@ pub struct Principals {
 struct Issued {
     folder: PathBuf,
     claims: Map<String, Value>,
+    until: SystemTime,
 }
 
 impl Principals {
@@ -65,10 +66,10 @@ impl Principals {
         let folder = self.folder.path().join(func.id.to_ascii_lowercase());
         give_to_functions(&folder)
             .map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
-        let issued = Issued { folder, claims };
-        self.issue(&issued)?;
-        self.issued().insert(func.id.clone(), issued.clone());
-        Ok(issued.folder)
+        let mut issued = Issued { folder: folder.clone(), claims, until: SystemTime::UNIX_EPOCH };
+        self.issue(&mut issued)?;
+        self.issued().insert(func.id.clone(), issued);
+        Ok(folder)
     }
 
     /// Issues a session of a user into a folder, for the clients that read `security_token_file`.
@@ -79,8 +80,8 @@ impl Principals {
         }) else {
             return Err(Error::failed("no claims"));
         };
-        let issued = Issued { folder: folder.to_path_buf(), claims };
-        self.issue(&issued)?;
+        let mut issued = Issued { folder: folder.to_path_buf(), claims, until: SystemTime::UNIX_EPOCH };
+        self.issue(&mut issued)?;
         self.issued().insert(user.to_owned(), issued);
         Ok(())
     }
@@ -89,9 +90,10 @@ impl Principals {
     pub fn rotate(&self, is_there: impl Fn(&str) -> bool) -> Result<()> {
         let all: Vec<(String, Issued)> =
             self.issued().iter().map(|(id, issued)| (id.clone(), issued.clone())).collect();
-        for (id, issued) in all {
+        for (id, mut issued) in all {
             if is_there(&id) {
-                self.issue(&issued)?;
+                self.issue(&mut issued)?;
+                self.issued().insert(id, issued);
             } else {
                 self.issued().remove(&id);
                 let _ = std::fs::remove_dir_all(&issued.folder);
@@ -100,16 +102,24 @@ impl Principals {
         Ok(())
     }
 
+    /// Whose they are, by the platform's id of a function or a user's OCID, and until when their tokens are good.
+    pub fn issued_to(&self) -> Vec<(String, SystemTime)> {
+        let mut all: Vec<_> = self.issued().iter().map(|(id, issued)| (id.clone(), issued.until)).collect();
+        all.sort();
+        all
+    }
+
     /// How often [`Principals::rotate`] is due.
     pub fn every(&self) -> Duration {
         self.every
     }
 
     /// Tokens live a third longer than it takes to the next, as OCI's do: 20 minutes, and 15.
-    fn issue(&self, issued: &Issued) -> Result<()> {
-        let claims =
-            Claims { ttl: self.every * 4 / 3 + Duration::from_secs(1), others: issued.claims.clone() };
-        self.issuer.issue(&issued.folder, &claims, SystemTime::now())
+    fn issue(&self, issued: &mut Issued) -> Result<()> {
+        let (now, ttl) = (SystemTime::now(), self.every * 4 / 3 + Duration::from_secs(1));
+        self.issuer.issue(&issued.folder, &Claims { ttl, others: issued.claims.clone() }, now)?;
+        issued.until = now + ttl;
+        Ok(())
     }
 
     fn issued(&self) -> std::sync::MutexGuard<'_, HashMap<String, Issued>> {

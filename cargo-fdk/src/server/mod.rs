@@ -86,9 +86,9 @@ async fn answer(platform: &Arc<Platform>, doors: &Doors, request: Request<Incomi
         }
         ("v2", Some(kind), id) => control::answer(platform, kind, id, request).await,
         ("version", None, _) => respond::json(&serde_json::json!({"version": env!("CARGO_PKG_VERSION")})),
-        ("page", Some(_), _) => page::answer(platform, &request.into_parts().0),
+        ("page", Some(_), _) => page::answer(platform, doors, &request.into_parts().0),
         ("", None, _) if page::is_wanted(request.headers()) => {
-            page::answer(platform, &request.into_parts().0)
+            page::answer(platform, doors, &request.into_parts().0)
         }
         ("", None, _) => {
             respond::json(&serde_json::json!({"goto": "https://github.com/fnproject/fn", "hello": "world!"}))

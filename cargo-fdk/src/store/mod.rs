@@ -258,10 +258,10 @@ impl Store {
         if !trigger.id.is_empty() {
             return Err(bad("ID cannot be provided for Trigger creation"));
         }
-        if !trigger.created_at.is_empty() {
+        if is_time(&trigger.created_at) {
             return Err(bad("Trigger Created At Provided for Create"));
         }
-        if !trigger.updated_at.is_empty() {
+        if is_time(&trigger.updated_at) {
             return Err(bad("Trigger ID Provided for Create"));
         }
         validate::trigger(&trigger)?;
@@ -344,6 +344,11 @@ impl Known {
 /// RFC 3339 with milliseconds, as the server writes it.
 fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// Whether a time is one: the client sends Go's zero, the first second of the year 1, for none.
+fn is_time(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with("0001-01-01T00:00:00")
 }
 
 #[cfg(test)]

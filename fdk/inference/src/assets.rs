@@ -103,7 +103,8 @@ impl Assets {
             }
         }
         let is_model = |file: &File| file.path == "config.json" || is_gguf(&file.path);
-        if !files.iter().any(is_model) {
+        // A prepared file may be all that there is.
+        if !files.iter().any(is_model) && !folder.join("model.prepared").is_file() {
             return None;
         }
         let model = Model {

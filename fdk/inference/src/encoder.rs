@@ -64,7 +64,7 @@ impl Encoder {
     /// As [`Encoder::open`], on an instruction set, or on candle.
     pub(crate) fn with(assets: &Assets, family: Family, isa: Option<Isa>) -> Result<Self, Error> {
         let timings = assets.timings();
-        let mut prepared = assets.prepared()?;
+        let mut prepared = assets.prepared(crate::prepared::ENCODER)?;
         let name = assets.name();
         let found = prepared.as_ref().map(|file| file.precision().to_owned());
         timings

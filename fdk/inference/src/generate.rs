@@ -4,12 +4,12 @@ use crate::assets::Assets;
 use crate::bpe::Bpe;
 use crate::chat::{Chat, Message, Role};
 use crate::completion::{Completion, Limits};
+use crate::decoder_file::DecoderFile;
 use crate::encoder::check_size;
 use crate::error::Error;
 use crate::gguf::Gguf;
 use crate::grammar::{Constraint, Schema};
 use crate::interrupt::Interrupt;
-use crate::map::map;
 use crate::memory;
 use crate::models::decoder::{Cache, Decoder, Logits};
 #[cfg(target_arch = "x86_64")]
@@ -19,6 +19,7 @@ use crate::models::llama::Config;
 use crate::models::llama::{Llama, Precision};
 use crate::sampling::Sampler;
 use crate::texts::one_or_many;
+use crate::timings::Timings;
 use crate::wording::Wording;
 use serde::{Deserialize, Serialize};
 use std::hash::{BuildHasher as _, RandomState};
@@ -261,14 +262,17 @@ impl Generator {
     #[expect(clippy::needless_pass_by_value, reason = "the files are the model's from here on")]
     pub fn open_with(assets: Assets, settings: &GenerateSettings) -> Result<Self, Error> {
         let timings = assets.timings();
-        let path = assets.gguf()?;
-        let file = timings
-            .time("read", || map(&path))
-            .map_err(|error| Error::model("has no readable GGUF file", error))?;
-        let gguf = Gguf::parse(&file)?;
+        let file = DecoderFile::open(&assets)?;
+        let gguf = timings.time("read", || file.gguf())?;
+        let name = assets.name();
+        let prepared = file.precision().map(str::to_owned);
+        timings.fact(
+            "prepared",
+            prepared.unwrap_or_else(|| format!("no: run `cargo fdk assets prepare {name}`")),
+        );
         let bpe = timings.time("tokenizer", || Bpe::read(&gguf))?;
         let needs = memory::Decoder::of(&gguf, settings.precision)?;
-        let decoder = timings.time("build", || decoder(&gguf, settings.precision))?;
+        let decoder = timings.time("build", || decoder(&file, &gguf, settings.precision, timings))?;
         if decoder.vocabulary() < bpe.len() {
             let why = format!("{} tokens and a table of {}", bpe.len(), decoder.vocabulary());
             return Err(Error::model("has more tokens than numbers for them", why));
@@ -465,13 +469,29 @@ impl Generator {
 }
 
 /// The fused kernels where they can run the model, else candle.
-fn decoder(gguf: &Gguf<'_>, precision: Precision) -> Result<Box<dyn Decoder>, Error> {
+/// The model on the kernels, or else on candle, for which a prepared file is turned back into what it was made of.
+fn decoder(
+    file: &DecoderFile,
+    gguf: &Gguf<'_>,
+    precision: Precision,
+    timings: &Timings,
+) -> Result<Box<dyn Decoder>, Error> {
     #[cfg(target_arch = "x86_64")]
     if precision == Precision::Quantised {
-        match FusedLlama::load(gguf, &Config::read(gguf)?) {
-            Ok(fused) => return Ok(Box::new(fused)),
+        match FusedLlama::load(file, gguf, &Config::read(gguf)?) {
+            Ok(fused) => {
+                let (kernels, threads) = fused.means();
+                timings.fact("kernels", format!("fused, {kernels}, {threads} threads"));
+                return Ok(Box::new(fused));
+            }
             Err(why) => tracing::info!(target: "fdk::assets", "candle runs the model: {why}"),
         }
+    }
+    timings.fact("kernels", "candle");
+    #[cfg(target_arch = "x86_64")]
+    if file.precision().is_some() {
+        let restored = file.restore()?;
+        return Ok(Box::new(Llama::load(&Gguf::parse(&restored)?, precision)?));
     }
     Ok(Box::new(Llama::load(gguf, precision)?))
 }

@@ -18,6 +18,8 @@ const DEFAULT_ALIGNMENT: usize = 32;
 pub struct Gguf<'a> {
     metadata: BTreeMap<&'a str, Value<'a>>,
     tensors: BTreeMap<&'a str, Tensor<'a>>,
+    /// Where the tensors begin.
+    data: usize,
 }
 
 /// One value of the metadata.
@@ -52,6 +54,9 @@ pub struct Tensor<'a> {
     kind: u32,
     /// The slowest dimension first, as candle has it.
     dimensions: Vec<usize>,
+    /// Where it is among the tensors, and how many bytes it has.
+    offset: usize,
+    length: usize,
     bytes: &'a [u8],
 }
 
@@ -59,10 +64,15 @@ impl<'a> Gguf<'a> {
     /// Reads the header of a file. An error says what is wrong with it; nothing in it makes this panic, or allocate more
     /// than a few times the bytes of the header.
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
-        Self::read(file).map_err(|why| Error::model("has a GGUF file that cannot be read", why))
+        Self::read(file, true).map_err(|why| Error::model("has a GGUF file that cannot be read", why))
     }
 
-    fn read(file: &'a [u8]) -> Result<Self, String> {
+    /// As [`Gguf::parse`], of what stands before the tensors: they have no bytes then.
+    pub(crate) fn header(file: &'a [u8]) -> Result<Self, Error> {
+        Self::read(file, false).map_err(|why| Error::model("has a GGUF header that cannot be read", why))
+    }
+
+    fn read(file: &'a [u8], whole: bool) -> Result<Self, String> {
         let mut reader = Reader { left: file };
         if reader.take(4)? != MAGIC {
             return Err("it is no GGUF: it does not begin with those four letters".into());
@@ -93,15 +103,22 @@ impl<'a> Gguf<'a> {
             Some(_) => return Err("general.alignment is no power of two".into()),
         };
         let header = file.len() - reader.left.len();
-        let data = header.checked_next_multiple_of(alignment).and_then(|start| file.get(start..));
+        let start = header.checked_next_multiple_of(alignment).ok_or("the alignment is too large")?;
         // A file without tensors may end with its header.
-        let data = data.unwrap_or_default();
+        let data = whole.then(|| file.get(start..).unwrap_or_default());
         let mut tensors = BTreeMap::new();
         for header in headers {
             let name = header.name;
             tensors.insert(name, header.place(data).map_err(|why| format!("tensor {name}: {why}"))?);
         }
-        Ok(Self { metadata, tensors })
+        Ok(Self { metadata, tensors, data: start })
+    }
+
+    /// Where the tensors begin in the file, and where the last of them ends.
+    pub(crate) fn extent(&self) -> Option<(usize, usize)> {
+        let ends = self.tensors.values().map(|tensor| tensor.offset.checked_add(tensor.length));
+        let end = ends.collect::<Option<Vec<_>>>()?.into_iter().max().unwrap_or_default();
+        Some((self.data, self.data.checked_add(end)?))
     }
 
     /// A value of the metadata.
@@ -188,6 +205,12 @@ impl<'a> Tensor<'a> {
         dtype(self.kind)
     }
 
+    /// Where its bytes are among all tensors' bytes.
+    pub(crate) fn place(&self) -> std::ops::Range<usize> {
+        // Checked not to overflow when it was placed.
+        self.offset..self.offset + self.length
+    }
+
     /// How many numbers it has.
     pub fn numbers(&self) -> usize {
         // Checked not to overflow when it was placed.
@@ -258,11 +281,11 @@ impl<'a> Header<'a> {
         Ok(Self { name, kind: reader.u32()?, dimensions, offset: reader.u64()? })
     }
 
-    fn place(self, data: &'a [u8]) -> Result<Tensor<'a>, String> {
+    fn place(self, data: Option<&'a [u8]>) -> Result<Tensor<'a>, String> {
         let numbers = self.dimensions.iter().try_fold(1_usize, |product, side| product.checked_mul(*side));
         let numbers = numbers.ok_or("its dimensions are too large")?;
-        let bytes = match dtype(self.kind) {
-            None => &[],
+        let place = match dtype(self.kind) {
+            None => 0..0,
             Some(dtype) => {
                 if !numbers.is_multiple_of(dtype.block_size()) {
                     return Err(format!("{numbers} numbers are not whole blocks of {}", dtype.block_size()));
@@ -270,11 +293,20 @@ impl<'a> Header<'a> {
                 let length = (numbers / dtype.block_size()).checked_mul(dtype.type_size());
                 let start = usize::try_from(self.offset).ok();
                 let end = start.zip(length).and_then(|(start, length)| start.checked_add(length));
-                let bytes = start.zip(end).and_then(|(start, end)| data.get(start..end));
-                bytes.ok_or("the file ends before it does")?
+                start.zip(end).map(|(start, end)| start..end).ok_or("the file ends before it does")?
             }
         };
-        Ok(Tensor { kind: self.kind, dimensions: self.dimensions, bytes })
+        let bytes = match data {
+            Some(data) => data.get(place.clone()).ok_or("the file ends before it does")?,
+            None => &[],
+        };
+        Ok(Tensor {
+            kind: self.kind,
+            dimensions: self.dimensions,
+            offset: place.start,
+            length: place.len(),
+            bytes,
+        })
     }
 }
 

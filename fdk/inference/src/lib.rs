@@ -58,6 +58,8 @@ mod classify;
 #[cfg(feature = "text")]
 mod completion;
 #[cfg(feature = "text")]
+mod decoder_file;
+#[cfg(feature = "text")]
 mod embed;
 #[cfg(feature = "text")]
 mod encoder;

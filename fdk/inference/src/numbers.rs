@@ -28,6 +28,11 @@ impl<T: AnyBitPattern> Numbers<T> {
         Some(Self { file: file.clone(), range, of: PhantomData })
     }
 
+    /// The file, and the range of its bytes.
+    pub(crate) fn place(&self) -> (&Arc<Mmap>, Range<usize>) {
+        (&self.file, self.range.clone())
+    }
+
     /// The numbers.
     pub(crate) fn get(&self) -> &[T] {
         // `of` has checked it.

@@ -1,6 +1,8 @@
 //! Compiles a model's files into its prepared file.
 
 use crate::assets::Assets;
+#[cfg(target_arch = "x86_64")]
+use crate::decoder_file;
 use crate::error::Error;
 use crate::manifest::File;
 use crate::map::map;
@@ -30,13 +32,19 @@ pub struct Report {
 }
 
 /// Writes the prepared file of a model into its folder, whole or not at all, and marks it as verified. `None` for a model
-/// that is not of an encoder the kernels compute: it is used from its own files.
+/// that is neither an encoder nor a decoder the kernels compute: it is used from its own files. The precision is an encoder's; a
+/// decoder's weights stay as they are quantised.
 pub fn prepare(assets: &Assets, precision: Precision) -> Result<Option<Report>, Error> {
     let whole =
         ["config.json", "model.safetensors", "tokenizer.json"].iter().all(|file| assets.path(file).exists());
     let family = Family::read(assets).ok().filter(|family| whole && pack::shape(family).is_ok());
-    let Some(family) = family else { return Ok(None) };
-    let maker = tables(assets, &family, precision)?;
+    let maker = match family {
+        Some(family) => tables(assets, &family, precision)?,
+        None => match decoder(assets)? {
+            Some(maker) => maker,
+            None => return Ok(None),
+        },
+    };
     let path = assets.path(prepared::FILE_NAME);
     let partial = assets.path(&format!("{}.part", prepared::FILE_NAME));
     let fails = |error: std::io::Error| Error::assets(format!("{}: {error}", path.display()));
@@ -58,6 +66,15 @@ pub fn prepare(assets: &Assets, precision: Precision) -> Result<Option<Report>, 
     let replaced =
         file.made_of().iter().filter(|origin| origin.replaced).map(|origin| origin.path.clone()).collect();
     Ok(Some(Report { path, bytes: file.bytes(), replaced }))
+}
+
+fn decoder(assets: &Assets) -> Result<Option<Maker>, Error> {
+    #[cfg(target_arch = "x86_64")]
+    if assets.gguf().is_ok_and(|file| file.is_file()) {
+        return decoder_file::tables(assets);
+    }
+    let _ = assets;
+    Ok(None)
 }
 
 /// An encoder's tables, from the files of its checkpoint.

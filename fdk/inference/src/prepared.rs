@@ -35,6 +35,8 @@ pub const FILE_NAME: &str = "model.prepared";
 const VERSION: u32 = 1;
 /// The kind of an encoder's prepared file.
 pub(crate) const ENCODER: &str = "encoder";
+/// And of a decoder's.
+pub(crate) const DECODER: &str = "decoder";
 const MAGIC: &[u8; 8] = b"FDKMODEL";
 const FIXED: usize = 48;
 const PAGE: usize = 4096;
@@ -229,14 +231,14 @@ impl Prepared {
 }
 
 impl Assets {
-    /// The model's prepared file, checked. `None` when there is none, or when it is not to be used and the files it would
-    /// stand for are there; that is told in the log.
-    pub fn prepared(&self) -> Result<Option<Prepared>, Error> {
+    /// The model's prepared file, checked, which must be of this kind. `None` when there is none, or when it is not to be used
+    /// and the files it would stand for are there; that is told in the log.
+    pub(crate) fn prepared(&self, kind: &str) -> Result<Option<Prepared>, Error> {
         let path = self.path(FILE_NAME);
         if !path.exists() {
             return Ok(None);
         }
-        let why = match self.open_prepared(&path) {
+        let why = match self.open_prepared(&path, kind) {
             Ok(file) => return Ok(Some(file)),
             Err(why) => why,
         };
@@ -252,14 +254,19 @@ impl Assets {
         Err(Error::assets(format!("{}: {why}; run `cargo fdk assets prepare {name}`", path.display())))
     }
 
-    fn open_prepared(&self, path: &Path) -> Result<Prepared, String> {
+    /// Whether its prepared file is a decoder's.
+    pub(crate) fn is_decoder(&self) -> bool {
+        Prepared::map(&self.path(FILE_NAME)).is_ok_and(|file| file.kind() == DECODER)
+    }
+
+    fn open_prepared(&self, path: &Path, kind: &str) -> Result<Prepared, String> {
         let because = |error: Error| match std::error::Error::source(&error) {
             Some(source) => source.to_string(),
             None => error.to_string(),
         };
         let timings = self.timings();
         let file = timings.time("map", || Prepared::map(path)).map_err(because)?;
-        if file.kind() != ENCODER {
+        if file.kind() != kind {
             return Err(format!("it is for a model of another kind, {}", file.kind()));
         }
         let listed = !self.model().license.is_empty();

@@ -63,7 +63,7 @@ impl Task {
     /// The task of a model: the one its entry in `models.toml` states, or else what its checkpoint was trained for.
     pub fn of(assets: &Assets) -> Result<Self, Error> {
         match assets.model().task.as_str() {
-            "" if assets.gguf().is_ok() => Ok(Self::Generate),
+            "" if assets.gguf().is_ok() || assets.is_decoder() => Ok(Self::Generate),
             "" => Ok(Self::trained(&Family::read(assets)?)),
             stated => Self::parse(stated),
         }

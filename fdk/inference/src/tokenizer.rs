@@ -67,7 +67,7 @@ impl Tokenizer {
     ///
     /// Of a model with a prepared file it takes the tables in that.
     pub fn open(assets: &Assets) -> Result<Self, Error> {
-        Self::of(assets, assets.prepared()?.as_ref())
+        Self::of(assets, assets.prepared(crate::prepared::ENCODER)?.as_ref())
     }
 
     /// On the tables of a prepared file, where it has some.

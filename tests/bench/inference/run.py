@@ -17,6 +17,7 @@ import random
 import statistics
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import chart  # noqa: E402
@@ -78,6 +79,8 @@ class Worker:
         )
 
     def ask(self, case, times):
+        # Threads of the one before may still spin, waiting for more.
+        time.sleep(0.03)
         self.process.stdin.write(f"{times}\t{case}\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()

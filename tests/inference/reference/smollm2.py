@@ -11,8 +11,8 @@ Tokenizer. The file says `pre = smollm`: each digit is a piece of its own, and w
 no space is put before a text. Text that spells a control token becomes it.
 
 Output. `chat`: a conversation, the text the template makes of it, and its ids. `logits`: of a prompt, the numbers after its
-last token for the eight likeliest tokens and for every 4096th. `replies`: greedy continuations in which the likeliest token
-leads by at least `margin` each time, so that rounding does not change them. `perplexity`: of a text, e to the mean of -ln p of
+last token for the eight likeliest tokens and for every 4096th. `replies`: greedy continuations of two tokens or more in which the likeliest
+token leads by at least `margin` each time, so that rounding does not change them. `perplexity`: of a text, e to the mean of -ln p of
 each token after the first.
 """
 
@@ -42,8 +42,24 @@ PROMPTS = [
     "a b c d e f g h",
     "2, 4, 6, 8, 10, 12,",
     "January, February, March, April,",
+    "10, 20, 30, 40, 50,",
+    "A B C D E F G H I",
+    "1, 2, 3, 4, 5, 6, 7,",
+    "red green blue red green blue red green blue red",
+    "The opposite of hot is cold. The opposite of big is small. The opposite of up is",
+    "France: Paris. Italy: Rome. Germany: Berlin. Spain:",
+    "To be, or not to be, that is the",
+    "Once upon a",
+    "def add(a, b):\n    return a +",
+    '{"name": "Ada", "age": 36}\n{"name": "Bob", "age": 41}\n{"name": "Cyd",',
+    "import numpy as",
+    "Question: What is the capital of France?\nAnswer: The capital of France is",
+    "ha ha ha ha ha ha ha ha",
+    "<html><head><title>Page</title></head><body><p>Hello</p></body></",
+    "http://www.",
 ]
 REPLY = 8
+LEAST = 2
 MARGIN = 1.5
 TEXT = """A function is a small program that somebody else's computer runs when it is called. It has no state that lasts: what it
 learns in one call it may have forgotten in the next. It is paid for by the time it takes and by the memory it holds, and so it
@@ -178,12 +194,13 @@ def main():
         ids, reply, margin = tokenizer.encode(prompt), [], np.inf
         for _ in range(REPLY):
             best = np.sort(logits := model.forward(ids + reply)[-1])[-2:]
-            if best[1] - best[0] < MARGIN:
+            # What ends the reply is no word of it.
+            if best[1] - best[0] < MARGIN or logits.argmax() <= 16:
                 break
             margin = min(margin, best[1] - best[0])
             reply.append(int(logits.argmax()))
         print(repr(prompt), repr("".join(tokenizer.tokens[t] for t in reply)), margin)
-        if len(reply) == REPLY:
+        if len(reply) >= LEAST:
             golden["replies"].append({"prompt": prompt, "ids": reply, "margin": rounded(margin)})
 
     ids = tokenizer.encode(TEXT.replace("\n", " "))

@@ -2,12 +2,14 @@
 //!
 //! It is rendered here; a little script keeps it fresh. Nothing of it comes from elsewhere.
 
+mod access;
 mod chart;
+mod form;
 mod phases;
 mod render;
 
 use super::respond::{self, Body};
-use super::{not_allowed, not_found};
+use super::{Doors, not_allowed, not_found};
 use crate::platform::Platform;
 use http::{HeaderMap, HeaderValue, Method, Response, header, request::Parts};
 
@@ -20,14 +22,14 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 }
 
 /// `/` and all under `/page/`.
-pub(super) fn answer(platform: &Platform, head: &Parts) -> Response<Body> {
+pub(super) fn answer(platform: &Platform, doors: &Doors, head: &Parts) -> Response<Body> {
     if head.method != Method::GET {
         return not_allowed(&head.method, head.uri.path());
     }
     let html = "text/html; charset=utf-8";
     let mut response = match head.uri.path() {
-        "/" => respond::with_type(html, render::page(platform)),
-        "/page/live" => respond::with_type(html, render::live(platform)),
+        "/" => respond::with_type(html, render::page(platform, doors)),
+        "/page/live" => respond::with_type(html, render::live(platform, doors)),
         "/page/style.css" => respond::with_type("text/css; charset=utf-8", include_str!("style.css")),
         "/page/script.js" => respond::with_type("text/javascript; charset=utf-8", include_str!("script.js")),
         path => match path.strip_prefix("/page/calls/").and_then(|id| platform.calls.find(id)) {

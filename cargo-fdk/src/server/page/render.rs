@@ -1,9 +1,10 @@
-//! HTML.
+//! HTML: the page, its tables, and one call.
 
-use super::{chart, phases};
+use super::{access, chart, form, phases};
 use crate::calls::Record;
 use crate::platform::Platform;
 use crate::pool::{Condition, Seen};
+use crate::server::Doors;
 use crate::store::Window;
 use crate::store::model::Func;
 use std::fmt::Write as _;
@@ -33,24 +34,25 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// The whole page.
-pub(super) fn page(platform: &Platform) -> String {
+pub(super) fn page(platform: &Platform, doors: &Doors) -> String {
     format!(
         "{HEAD}<h1>Functions on this machine</h1><p id=\"lost\" class=\"bad\" role=\"alert\" hidden>The platform has stopped.</p>\
          <main><div id=\"live\">{}</div>{}</main><script src=\"/page/script.js\"></script></body></html>",
-        live(platform),
-        form(platform)
+        live(platform, doors),
+        form::render(platform, doors)
     )
 }
 
 /// What changes by itself.
-pub(super) fn live(platform: &Platform) -> String {
+pub(super) fn live(platform: &Platform, doors: &Doors) -> String {
     let calls = platform.calls.all();
     let charts = format!(
         "<h2>Times</h2><div class=\"charts\">{}{}</div>",
         chart::latencies(&calls),
         chart::starts(&calls)
     );
-    format!("{}{}{charts}", functions(platform), table(&calls))
+    let access = doors.oci.as_ref().map(|oci| access::render(platform, oci)).unwrap_or_default();
+    format!("{}{}{access}{charts}", functions(platform), table(&calls))
 }
 
 fn functions(platform: &Platform) -> String {
@@ -78,7 +80,8 @@ fn functions(platform: &Platform) -> String {
     html + "</tbody></table></div>"
 }
 
-fn funcs(platform: &Platform) -> Vec<(String, Func)> {
+/// Each function, and its application's name.
+pub(super) fn funcs(platform: &Platform) -> Vec<(String, Func)> {
     let apps = platform.store.apps(None, &Window::whole()).items;
     let of = |app: &crate::store::model::App| {
         let page = platform.store.funcs(&app.id, None, &Window::whole());
@@ -181,36 +184,6 @@ pub(super) fn call(record: &Record) -> String {
     let _ =
         write!(html, "</tbody></table><h2>Log</h2><pre id=\"log\">{}</pre></body></html>", escape(&printed));
     html
-}
-
-/// The form. Which inputs suit a function is guessed from its configuration.
-fn form(platform: &Platform) -> String {
-    let mut html =
-        "<h2>Call a function</h2><form id=\"invoke\"><label>Function<select name=\"function\">".to_owned();
-    for (app, func) in funcs(platform) {
-        let _ = write!(
-            html,
-            "<option value=\"{}\" data-as=\"{}\">{} in {}</option>",
-            escape(&func.id),
-            inputs(&func),
-            escape(&func.name),
-            escape(&app)
-        );
-    }
-    html + "</select></label><label>Input<select name=\"as\"><option value=\"texts\">texts</option>\
-        <option value=\"chat\">chat</option><option value=\"raw\">body as it is</option></select></label>\
-        <label><span id=\"hint\">The request's body</span><textarea name=\"input\" spellcheck=\"false\"></textarea></label>\
-        <button>Call</button></form><div id=\"answer\" aria-live=\"polite\"></div>\
-        <noscript><p>Calling from this page needs its script; <code>fn invoke</code> and <code>curl</code> do not.</p></noscript>"
-}
-
-fn inputs(func: &Func) -> &'static str {
-    match func.config.get("FDK_TASK").map(String::as_str) {
-        Some("generate" | "chat") => "chat",
-        Some("embed" | "classify" | "tokens") => "texts",
-        None if func.config.contains_key("FDK_MODEL") => "texts",
-        _ => "raw",
-    }
 }
 
 fn ms(took: Duration) -> String {

@@ -24,14 +24,21 @@ const picked = () => form.function.selectedOptions[0];
 const hints = {
   texts: "One text a line",
   chat: "What do you say?",
+  picture: "A JPEG, PNG or WebP",
+  recording: "A WAV, FLAC, MP3 or OGG",
   raw: "The request's body",
 };
+const files = { picture: "image/*", recording: "audio/*" };
 function suit() {
   form.as.value = picked()?.dataset.as ?? "raw";
   hint();
 }
 function hint() {
   document.getElementById("hint").textContent = hints[form.as.value];
+  const accepted = files[form.as.value];
+  form.file.hidden = !accepted;
+  form.input.hidden = Boolean(accepted);
+  form.file.accept = accepted ?? "";
 }
 
 function body() {
@@ -41,9 +48,17 @@ function body() {
       return JSON.stringify({ inputs: text.split("\n").filter((line) => line.trim()) });
     case "chat":
       return JSON.stringify({ messages: [{ role: "user", content: text }], stream: true });
+    case "picture":
+    case "recording":
+      return form.file.files[0];
     default:
       return text;
   }
+}
+
+function type(sent) {
+  if (sent instanceof File) return sent.type || "application/octet-stream";
+  return form.as.value === "raw" ? "text/plain" : "application/json";
 }
 
 function element(name, text, kind) {
@@ -68,6 +83,41 @@ function matrix(vectors, texts) {
     line.append(element("th", texts[row] ?? ""));
   });
   return table;
+}
+
+// A row for each label, the likeliest first.
+function scores(predictions) {
+  const table = element("table", undefined, "scores");
+  for (const { label, score } of predictions) {
+    const line = table.insertRow();
+    line.insertCell().textContent = label;
+    line.insertCell().textContent = score.toFixed(3);
+    const bar = element("i");
+    bar.style.width = `${Math.max(0, score) * 100}%`;
+    line.insertCell().append(bar);
+  }
+  return table;
+}
+
+// What is said when, and the rest of a recording's answer.
+function heard(value) {
+  const list = element("ol");
+  for (const { start, end, text } of value.segments) {
+    list.append(element("li", `${start.toFixed(2)}–${end.toFixed(2)} s ${text ?? ""}`));
+  }
+  const all = element("div");
+  if (value.text !== undefined) all.append(element("p", value.text));
+  all.append(list);
+  return all;
+}
+
+// An answer as what it is; without a form of its own it is JSON.
+function suited(value, sent) {
+  if (Array.isArray(value.embeddings)) return matrix(value.embeddings, JSON.parse(sent).inputs ?? []);
+  const predictions = value.predictions;
+  if (Array.isArray(predictions) && predictions.length) return scores(predictions.flat());
+  if (Array.isArray(value.segments)) return heard(value);
+  return undefined;
 }
 
 // The text within the events of a stream, or within one JSON answer.
@@ -97,13 +147,17 @@ async function send(event) {
   event.preventDefault();
   const answer = document.getElementById("answer");
   const sent = body();
+  if (sent === undefined) {
+    answer.replaceChildren(element("p", "Choose a file first.", "bad"));
+    return;
+  }
   answer.replaceChildren(element("p", "…", "faint"));
   const began = performance.now();
   try {
     const reply = await fetch("/invoke/" + encodeURIComponent(picked().value), {
       method: "POST",
       body: sent,
-      headers: { "content-type": form.as.value === "raw" ? "text/plain" : "application/json" },
+      headers: { "content-type": type(sent) },
     });
     const shown = element("pre");
     const facts = element("p", `${reply.status} · call `, reply.ok ? "faint" : "bad");
@@ -127,11 +181,9 @@ async function send(event) {
       shown.textContent = text;
       return;
     }
-    if (Array.isArray(value.embeddings)) {
-      shown.replaceWith(matrix(value.embeddings, JSON.parse(sent).inputs ?? []));
-    } else {
-      shown.textContent = JSON.stringify(value, null, 2);
-    }
+    const made = reply.ok ? suited(value, sent) : undefined;
+    if (made) shown.replaceWith(made);
+    else shown.textContent = JSON.stringify(value, null, 2);
   } catch (error) {
     answer.replaceChildren(element("p", `No answer: ${error.message}`, "bad"));
   }

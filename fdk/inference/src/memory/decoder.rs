@@ -2,10 +2,10 @@
 
 use crate::assets::Assets;
 use crate::completion::CHUNK;
+use crate::decoder_file::DecoderFile;
 use crate::error::Error;
 use crate::generate::{GenerateSettings, LEAST_CONTEXT};
 use crate::gguf::Gguf;
-use crate::map::map;
 use crate::models::llama::{Config, Precision};
 use candle_core::quantized::GgmlDType;
 
@@ -14,8 +14,8 @@ const TABLES_PER_TOKEN: u64 = 400;
 
 /// The bytes of a decoder with the least context that is served; `None` when the file is not there or is none of a decoder.
 pub(super) fn needed(assets: &Assets) -> Option<u64> {
-    let file = map(&assets.gguf().ok()?).ok()?;
-    let needs = Decoder::of(&Gguf::parse(&file).ok()?, Precision::Quantised).ok()?;
+    let file = DecoderFile::open(assets).ok()?;
+    let needs = Decoder::of(&file.gguf().ok()?, Precision::Quantised).ok()?;
     Some(needs.fixed.saturating_add(needs.per_token.saturating_mul(LEAST_CONTEXT as u64)))
 }
 
@@ -36,7 +36,7 @@ impl Decoder {
             if whole || precision == Precision::Full {
                 (tensor.numbers() as u64).saturating_mul(4)
             } else {
-                tensor.bytes().len() as u64
+                tensor.place().len() as u64
             }
         };
         let weights = gguf.tensors().fold(0, |sum: u64, (_, tensor)| sum.saturating_add(bytes(tensor)));

@@ -2,13 +2,13 @@
 
 use super::decoder::{Cache, Decoder, Logits};
 use super::llama::Config;
+use crate::decoder_file::DecoderFile;
 use crate::error::Error;
-use crate::gguf::{Gguf, Tensor};
+use crate::gguf::Gguf;
 use crate::interrupt::Interrupt;
 use crate::kernels::decoder::{self as kernels, Arena, Layer, Shape, Wanted};
-use crate::kernels::quantised::{Format, Level, Matrix};
+use crate::kernels::quantised::Level;
 use crate::kernels::team;
-use candle_core::quantized::GgmlDType;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -20,8 +20,9 @@ pub(crate) struct FusedLlama {
 }
 
 impl FusedLlama {
-    /// Interleaves a file's weights. An error says why the kernels cannot run the model: then candle does.
-    pub(crate) fn load(gguf: &Gguf<'_>, config: &Config) -> Result<Self, String> {
+    /// Takes a file's weights, interleaved where it is not prepared. An error says why the kernels cannot run the model: then
+    /// candle does.
+    pub(crate) fn load(file: &DecoderFile, gguf: &Gguf<'_>, config: &Config) -> Result<Self, String> {
         let level = Level::chosen().ok_or("the CPU has no AVX2, or FDK_KERNELS says so")?;
         if config.halves {
             return Err("its positions turn the halves of heads".into());
@@ -45,59 +46,36 @@ impl FusedLlama {
             if let Some(odd) = odd.iter().find(|odd| gguf.tensor(&name(odd)).is_some()) {
                 return Err(format!("it has {odd}"));
             }
-            let matrix = |part: &str, rows, columns| matrix(gguf, &name(part), rows, columns);
+            let matrix = |part: &str, rows, columns| file.matrix(gguf, &name(part), rows, columns);
             layers.push(Layer {
-                attention_norm: vector(gguf, &name("attn_norm.weight"))?,
+                attention_norm: file.vector(gguf, &name("attn_norm.weight"))?,
                 query: matrix("attn_q.weight", queries, shape.hidden)?,
                 key: matrix("attn_k.weight", keys, shape.hidden)?,
                 value: matrix("attn_v.weight", keys, shape.hidden)?,
                 output: matrix("attn_output.weight", shape.hidden, queries)?,
-                inner_norm: vector(gguf, &name("ffn_norm.weight"))?,
+                inner_norm: file.vector(gguf, &name("ffn_norm.weight"))?,
                 gate: matrix("ffn_gate.weight", shape.inner, shape.hidden)?,
                 up: matrix("ffn_up.weight", shape.inner, shape.hidden)?,
                 down: matrix("ffn_down.weight", shape.hidden, shape.inner)?,
             });
         }
-        let table = matrix(gguf, "token_embd.weight", shape.vocabulary, shape.hidden)?;
+        let table = file.matrix(gguf, "token_embd.weight", shape.vocabulary, shape.hidden)?;
         let head = gguf
             .tensor("output.weight")
-            .map(|_| matrix(gguf, "output.weight", shape.vocabulary, shape.hidden));
-        let factors = gguf.tensor("rope_freqs.weight").map(|_| vector(gguf, "rope_freqs.weight"));
+            .map(|_| file.matrix(gguf, "output.weight", shape.vocabulary, shape.hidden));
+        let factors = gguf.tensor("rope_freqs.weight").map(|_| file.vector(gguf, "rope_freqs.weight"));
         let turns = config.turns(factors.transpose()?.as_deref());
-        let norm = vector(gguf, "output_norm.weight")?;
+        let norm = file.vector(gguf, "output_norm.weight")?;
         let decoder = kernels::Decoder::new(level, shape, turns, (table, head.transpose()?), layers, norm);
         let decoder = decoder.ok_or("its sizes are not those that the kernels take")?;
         let arena = Mutex::new(decoder.arena(team::threads(), config.context));
         Ok(Self { decoder, arena })
     }
-}
 
-/// A matrix in one of the kernels' formats.
-fn matrix(gguf: &Gguf<'_>, name: &str, rows: usize, columns: usize) -> Result<Matrix, String> {
-    let tensor = tensor(gguf, name)?;
-    let format = match tensor.dtype() {
-        Some(GgmlDType::Q4_0) => Format::Q4_0,
-        Some(GgmlDType::Q4_1) => Format::Q4_1,
-        Some(GgmlDType::Q8_0) => Format::Q8_0,
-        other => return Err(format!("{name} is {other:?}, and the kernels take Q4_0, Q4_1 and Q8_0")),
-    };
-    let is = (tensor.dimensions() == [rows, columns]).then_some(tensor.bytes());
-    is.and_then(|bytes| Matrix::interleave(format, rows, columns, bytes))
-        .ok_or_else(|| format!("{name} is not {rows} × {columns}"))
-}
-
-/// A vector, which files keep in f32.
-fn vector(gguf: &Gguf<'_>, name: &str) -> Result<Vec<f32>, String> {
-    let tensor = tensor(gguf, name)?;
-    if tensor.dtype() != Some(GgmlDType::F32) {
-        return Err(format!("{name} is not of F32"));
+    /// The vector unit, and how many threads compute.
+    pub(crate) fn means(&self) -> (&'static str, usize) {
+        (self.decoder.level().name(), team::threads())
     }
-    let (numbers, _) = tensor.bytes().as_chunks::<4>();
-    Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
-}
-
-fn tensor<'g, 'a>(gguf: &'g Gguf<'a>, name: &str) -> Result<&'g Tensor<'a>, String> {
-    gguf.tensor(name).ok_or_else(|| format!("there is no tensor {name}"))
 }
 
 impl Decoder for FusedLlama {

@@ -353,7 +353,12 @@ mod vector {
             }
         }
         for (i, sums) in buffer.iter().enumerate() {
-            out[(row + i) * tile.stride + tile.column..][..tile.width].copy_from_slice(&sums[..tile.width]);
+            let out = &mut out[(row + i) * tile.stride + tile.column..][..tile.width];
+            // A whole panel is two vectors; a length known only when it runs is a call to memmove.
+            match <&mut [f32; WIDE]>::try_from(&mut *out) {
+                Ok(out) => *out = *sums,
+                Err(_) => out.copy_from_slice(&sums[..tile.width]),
+            }
         }
     }
 }

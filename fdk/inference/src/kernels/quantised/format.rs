@@ -24,6 +24,15 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Its name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Q4_0 => "q4_0",
+            Self::Q4_1 => "q4_1",
+            Self::Q8_0 => "q8_0",
+        }
+    }
+
     /// The bytes of one row's block.
     pub(crate) const fn block_bytes(self) -> usize {
         2 * self.scales() + self.quants()
@@ -94,6 +103,32 @@ impl Format {
                 };
                 let (byte, shift) = self.place(lane, k);
                 packed[byte] |= quant << shift;
+            }
+        }
+    }
+
+    /// What [`Format::interleave`] was given.
+    ///
+    /// # Panics
+    /// If `packed` or `file` is not as long as [`Format::packed_bytes`] and [`Format::file_bytes`] say.
+    pub(crate) fn restore(self, packed: &[u8], rows: usize, columns: usize, file: &mut [u8]) {
+        assert_eq!(Some(file.len()), self.file_bytes(rows, columns));
+        assert_eq!(Some(packed.len()), self.packed_bytes(rows, columns));
+        let (blocks, bytes) = (columns / BLOCK, self.block_bytes());
+        file.fill(0);
+        for (at, block) in file.chunks_exact_mut(bytes).enumerate() {
+            let (packed, lane) = self.block_of(packed, blocks, at / blocks, at % blocks);
+            let (scales, quants) = block.split_at_mut(2 * self.scales());
+            for (which, scale) in scales.chunks_exact_mut(2).enumerate() {
+                scale.copy_from_slice(&packed[2 * (which * ROWS + lane)..][..2]);
+            }
+            for k in 0..BLOCK {
+                let (byte, shift) = self.place(lane, k);
+                match self {
+                    Self::Q8_0 => quants[k] = packed[byte],
+                    Self::Q4_0 | Self::Q4_1 if k < BLOCK / 2 => quants[k] |= packed[byte] >> shift & 15,
+                    Self::Q4_0 | Self::Q4_1 => quants[k - BLOCK / 2] |= (packed[byte] >> shift & 15) << 4,
+                }
             }
         }
     }

@@ -297,3 +297,18 @@ fn bytes_of_another_size_are_no_matrix() {
     assert!(view(usize::MAX, 64, 640).is_none() && view(usize::MAX / 16, 1 << 40, 640).is_none());
     assert!(Matrix::interleave(Format::Q4_1, 16, 64, &[0; 639]).is_none());
 }
+
+#[test]
+fn an_interleaved_matrix_is_given_back_as_it_was() {
+    let mut noise = Noise::new(11);
+    for format in FORMATS {
+        for rows in [1, 15, 16, 33] {
+            let file = random(format, rows, 3, &mut noise);
+            let mut packed = vec![0; format.packed_bytes(rows, 3 * BLOCK).unwrap()];
+            format.interleave(&file, rows, 3 * BLOCK, &mut packed);
+            let mut back = vec![7; file.len()];
+            format.restore(&packed, rows, 3 * BLOCK, &mut back);
+            assert_eq!(back, file, "{format:?} {rows}");
+        }
+    }
+}

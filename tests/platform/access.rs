@@ -1,0 +1,113 @@
+//! Who may do what, as people see it: on the page, by the codes of failures, and from `cargo fdk policy explain`.
+
+use crate::endpoint::{EVERYTHING, Endpoint};
+use serde_json::{Value, json};
+use workspace_tests::browser::Browser;
+use workspace_tests::root;
+
+#[test]
+fn the_page_shows_callers_decisions_and_principals() {
+    let Some(browser) = Browser::start("the_page_shows_callers") else { return };
+    let endpoint = Endpoint::start(EVERYTHING, &["examples/hello"], |_| {});
+    let function = endpoint.create("hello:0.0.1", 128, &json!({}));
+    assert_eq!(endpoint.invoke(&function, &json!({"name": "page"})).0, 200);
+    endpoint.allow("Allow group Administrators to inspect fn-app in tenancy");
+    assert_eq!(endpoint.invoke(&function, &json!({"name": "page"})).0, 404);
+    let unsigned =
+        ureq::post(format!("{}/20181201/functions/{function}/actions/invoke", endpoint.url)).send("{}");
+    assert!(matches!(unsigned, Err(ureq::Error::StatusCode(401))), "{unsigned:?}");
+    browser.go(&endpoint.url);
+    let row = |number: usize| {
+        let script = format!("return document.querySelector('#decisions tbody').rows[{number}].innerText");
+        browser.run(&script).as_str().unwrap().to_owned()
+    };
+    let user = endpoint.tenancy()["user"][0]["name"].as_str().unwrap().to_owned();
+    // The newest first.
+    let (newest, before, first) = (row(0), row(1), row(2));
+    assert!(newest.contains("unknown") && newest.contains("not authenticated"), "{newest}");
+    assert!(before.contains("InvokeFunction") && before.contains("denied"), "{before}");
+    assert!(before.contains("line 1 is nearest"), "{before}");
+    assert!(first.contains(&user) && first.contains(&function) && first.contains("allowed"), "{first}");
+    let principals = browser.run("return document.getElementById('principals').innerText");
+    let principals = principals.as_str().unwrap();
+    assert!(principals.contains("hello") && principals.contains(&function), "{principals}");
+    // Who cannot call from here is told who can.
+    assert_eq!(browser.run("return document.getElementById('invoke')"), Value::Null);
+    browser.wait("document.body.innerText.includes('Callers sign their requests here')");
+    // On a phone nothing sticks out.
+    browser.resize(390, 800);
+    browser.wait("document.documentElement.scrollWidth <= 390");
+}
+
+#[test]
+fn a_failure_has_the_code_that_oci_gives_it() {
+    let endpoint = Endpoint::start(EVERYTHING, &["examples/probe"], |_| {});
+    let with = |config: Value, body: Value| {
+        let function = endpoint.create("probe:0.0.1", 128, &config);
+        let (status, answer) = endpoint.invoke(&function, &body);
+        // Each has an application of its own, whose name is free again after this.
+        let (_, found) = endpoint.json("GET", &format!("/20181201/functions/{function}"), &Value::Null);
+        let app = found["applicationId"].as_str().unwrap().to_owned();
+        assert_eq!(endpoint.json("DELETE", &format!("/20181201/functions/{function}"), &Value::Null).0, 204);
+        assert_eq!(endpoint.json("DELETE", &format!("/20181201/applications/{app}"), &Value::Null).0, 204);
+        (status, answer["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let late = with(json!({"PROBE_BIND_DELAY_MS": "7000"}), json!({}));
+    assert_eq!(late, (504, "FunctionInvokeContainerInitTimeout".into()));
+    let refused = with(json!({"FDK_MAX_REPLY": "many"}), json!({}));
+    assert_eq!(refused, (502, "FunctionInvokeContainerInitFail".into()));
+    let gone = with(json!({}), json!({"exit": 3}));
+    assert_eq!(gone, (502, "FunctionInvokeExecutionError".into()));
+    let large = with(json!({}), json!({"body_bytes": 7 * 1024 * 1024}));
+    assert_eq!(large, (502, "FunctionInvokeResponseBodyTooLarge".into()));
+}
+
+#[test]
+fn a_function_that_takes_too_long_is_a_504() {
+    let endpoint = Endpoint::start(EVERYTHING, &["examples/probe"], |_| {});
+    let function = endpoint.create("probe:0.0.1", 128, &json!({}));
+    let path = format!("/20181201/functions/{function}");
+    assert_eq!(endpoint.json("PUT", &path, &json!({"timeoutInSeconds": 5})).0, 200);
+    let (status, answer) = endpoint.invoke(&function, &json!({"sleep_ms": 60_000}));
+    assert_eq!((status, answer["code"].as_str()), (504, Some("FunctionInvokeTimeout")), "{answer}");
+    // The function has answered by itself, before it would have been killed: the same process serves the next.
+    let calls = || endpoint.invoke(&function, &json!({"show": "context"})).1["calls"].as_u64();
+    assert_eq!(calls(), Some(2));
+}
+
+#[test]
+fn explain_says_which_statement_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let tenancy = folder.path().join("tenancy");
+    cargo_fdk::tenancy::init(&tenancy).unwrap();
+    let file = folder.path().join("policies");
+    let statement = "Allow group Administrators to use fn-invocation in tenancy where target.function.id = '${function_id}'";
+    std::fs::write(&file, format!("# Who may call\n{statement}\n")).unwrap();
+    let explain = |arguments: &[&str]| {
+        let mut command = cargo_fdk::compile::cargo();
+        command.args(["fdk", "policy", "explain", "--tenancy"]).arg(&tenancy).arg("--policies").arg(&file);
+        let output = command.args(arguments).current_dir(root()).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+    };
+    let text = std::fs::read_to_string(tenancy.join("tenancy.toml")).unwrap();
+    let read: cargo_fdk::tenancy::Tenancy = toml::from_str(&text).unwrap();
+    let user = read.users[0].name.clone();
+    let function = "ocid1.fnfunc.local.lcl.01abc";
+    let (code, said) = explain(&["--as", &user, "--do", "InvokeFunction", "--on", function]);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("may InvokeFunction") && said.contains("by line 2: Allow group Administrators"),
+        "{said}"
+    );
+    let (code, said) = explain(&["--as", &user, "--do", "DeleteFunction", "--on", function]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("is needed, and no statement grants it") && said.contains("line 2:"), "{said}");
+    let (code, said) =
+        explain(&["--as", "ocid1.fnfunc.local.lcl.02", "--do", "InvokeFunction", "--on", function]);
+    assert_eq!(code, 1, "{said}");
+    let (code, said) = explain(&["--as", "nobody", "--do", "InvokeFunction", "--on", function]);
+    assert!(code == 2 && said.contains("--as nobody: the tenancy has no such user; it has"), "{said}");
+    let (code, said) = explain(&["--as", &user, "--do", "InvokeFunctions", "--on", function]);
+    assert!(code == 2 && said.contains("InvokeFunction"), "{said}");
+}
