@@ -2,10 +2,13 @@
 //! over the channels as groups of one, which costs more than all the rest of a mobile network.
 
 use super::elementwise::mul_add;
-use rayon::prelude::*;
+use super::share;
+use std::ops::Range;
 
 /// Channels that are summed in registers at once.
 const LANES: usize = 16;
+/// Pixels of a row that are summed at once.
+const PIXELS: usize = 4;
 
 /// The weights of a depthwise convolution, and its geometry.
 pub(crate) struct Depthwise {
@@ -47,9 +50,9 @@ impl Depthwise {
         assert!(input.len() == side * side * self.channels, "the shapes do not fit");
         assert!(out.len() == out_side * out_side * self.channels, "the shapes do not fit");
         let padding = ((out_side - 1) * self.stride + self.kernel).saturating_sub(side) / 2;
-        let rows = out_side.div_ceil(rayon::current_num_threads() * 2);
-        let chunk = rows * out_side * self.channels;
-        out.par_chunks_mut(chunk).enumerate().for_each(|(index, out)| {
+        let threads = rayon::current_num_threads();
+        let rows = if threads == 1 { out_side } else { out_side.div_ceil(threads * 2) };
+        share(out, rows * out_side * self.channels, |index, out| {
             for (row, out) in out.chunks_exact_mut(out_side * self.channels).enumerate() {
                 convolve_row(self, input, (side, padding, index * rows + row), out);
             }
@@ -61,43 +64,97 @@ super::dispatch! {
     /// One row of the result; the tuple is the side of the input, its padding, and which row.
     fn convolve_row(layer: &Depthwise, input: &[f32], geometry: (usize, usize, usize), out: &mut [f32]) {
         let (side, padding, y) = geometry;
-        let (channels, kernel) = (layer.channels, layer.kernel);
         let taps = |at: usize| {
             // The taps that fall inside the picture.
             let start = at * layer.stride;
-            padding.saturating_sub(start)..kernel.min(side + padding - start)
+            padding.saturating_sub(start)..layer.kernel.min(side + padding - start)
         };
-        for (x, out) in out.chunks_exact_mut(channels).enumerate() {
-            let mut from = 0;
-            while from < channels {
-                let lanes = LANES.min(channels - from);
-                let mut sums = [0.0_f32; LANES];
-                sums[..lanes].copy_from_slice(&layer.bias[from..from + lanes]);
-                for ky in taps(y) {
-                    for kx in taps(x) {
-                        let pixel = (y * layer.stride + ky - padding) * side + x * layer.stride + kx - padding;
-                        let values = &input[pixel * channels + from..][..lanes];
-                        let weights = &layer.weights[(ky * kernel + kx) * channels + from..][..lanes];
-                        if let (Ok(values), Ok(weights)) =
-                            (<&[f32; LANES]>::try_from(values), <&[f32; LANES]>::try_from(weights))
-                        {
-                            for lane in 0..LANES {
-                                sums[lane] = mul_add::<FMA>(values[lane], weights[lane], sums[lane]);
-                            }
-                        } else {
-                            for (sum, (value, weight)) in sums.iter_mut().zip(values.iter().zip(weights)) {
-                                *sum = mul_add::<FMA>(*value, *weight, *sum);
-                            }
-                        }
+        let whole = |at: usize| taps(at) == (0..layer.kernel);
+        let (channels, width) = (layer.channels, out.len() / layer.channels);
+        let rows = taps(y);
+        let mut x = 0;
+        while x < width {
+            let place = Place { side, padding, x, y };
+            // Their taps are all inside when the first's and the last's are.
+            let many = x + PIXELS <= width && whole(x) && whole(x + PIXELS - 1);
+            let count = if many { PIXELS } else { 1 };
+            let out = &mut out[x * channels..(x + count) * channels];
+            if many {
+                pixels::<FMA, PIXELS>(layer, input, place, (rows.clone(), 0..layer.kernel), out);
+            } else {
+                pixels::<FMA, 1>(layer, input, place, (rows.clone(), taps(x)), out);
+            }
+            x += count;
+        }
+    }
+}
+
+/// Where a pixel of the result is, and the picture it is made of.
+#[derive(Clone, Copy)]
+struct Place {
+    side: usize,
+    padding: usize,
+    x: usize,
+    y: usize,
+}
+
+/// `COUNT` neighbours of a row, which have the same taps: their sums do not wait for each other, and a weight is read once.
+#[inline(always)]
+fn pixels<const FMA: bool, const COUNT: usize>(
+    layer: &Depthwise,
+    input: &[f32],
+    place: Place,
+    taps: (Range<usize>, Range<usize>),
+    out: &mut [f32],
+) {
+    let Depthwise { channels, kernel, stride, .. } = *layer;
+    let (rows, columns) = taps;
+    let at = |ky: usize, kx: usize| {
+        let row = place.y * stride + ky - place.padding;
+        (row * place.side + place.x * stride + kx - place.padding) * channels
+    };
+    let (whole, _) = layer.bias.as_chunks::<LANES>();
+    for (number, bias) in whole.iter().enumerate() {
+        let from = number * LANES;
+        let mut sums = [*bias; COUNT];
+        for ky in rows.clone() {
+            for kx in columns.clone() {
+                let weights = sixteen(&layer.weights, (ky * kernel + kx) * channels + from);
+                for (pixel, sums) in sums.iter_mut().enumerate() {
+                    let values = sixteen(input, at(ky, kx) + pixel * stride * channels + from);
+                    for lane in 0..LANES {
+                        sums[lane] = mul_add::<FMA>(values[lane], weights[lane], sums[lane]);
                     }
                 }
-                for (out, sum) in out[from..from + lanes].iter_mut().zip(sums) {
-                    *out = sum.clamp(0.0, 6.0);
-                }
-                from += lanes;
+            }
+        }
+        for (pixel, sums) in sums.iter().enumerate() {
+            let start = pixel * channels + from;
+            if let Ok(out) = <&mut [f32; LANES]>::try_from(&mut out[start..start + LANES]) {
+                *out = sums.map(|sum| sum.clamp(0.0, 6.0));
             }
         }
     }
+    // Channels that fill no vector, which no network of ours has.
+    for channel in whole.len() * LANES..channels {
+        for pixel in 0..COUNT {
+            let mut sum = layer.bias[channel];
+            for ky in rows.clone() {
+                for kx in columns.clone() {
+                    let value = input[at(ky, kx) + pixel * stride * channels + channel];
+                    sum = mul_add::<FMA>(value, layer.weights[(ky * kernel + kx) * channels + channel], sum);
+                }
+            }
+            out[pixel * channels + channel] = sum.clamp(0.0, 6.0);
+        }
+    }
+}
+
+/// The sixteen numbers from a place on.
+#[inline(always)]
+fn sixteen(numbers: &[f32], from: usize) -> &[f32; LANES] {
+    const NONE: &[f32; LANES] = &[0.0; LANES];
+    numbers[from..from + LANES].try_into().unwrap_or(NONE)
 }
 
 #[cfg(test)]
@@ -109,7 +166,7 @@ mod tests {
     #[test]
     fn it_is_candles_grouped_convolution() {
         for (side, channels, kernel, stride) in
-            [(8, 40, 3, 1), (7, 33, 5, 1), (14, 32, 3, 2), (15, 70, 5, 2), (1, 4, 3, 1)]
+            [(8, 40, 3, 1), (7, 33, 5, 1), (14, 32, 3, 2), (15, 70, 5, 2), (1, 4, 3, 1), (28, 48, 5, 2)]
         {
             let wave = |count: usize, step: f32| -> Vec<f32> {
                 (0..count).map(|i| (i as f32 * step).sin() * 2.0).collect()

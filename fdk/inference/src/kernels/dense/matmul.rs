@@ -2,7 +2,6 @@
 //! as the f16 they were stored in.
 
 use super::elementwise;
-use rayon::prelude::*;
 
 /// Outputs in a panel: two vectors of eight.
 const WIDE: usize = 16;
@@ -97,7 +96,7 @@ impl Linear {
         let threads = rayon::current_num_threads();
         if rows == 1 {
             let share = self.outputs.div_ceil(threads).next_multiple_of(WIDE);
-            out.par_chunks_mut(share).enumerate().for_each(|(index, out)| {
+            super::share(out, share, |index, out| {
                 self.columns(a, 1, index * share, out.len(), out);
                 finish(then, index * share, out);
             });
@@ -105,7 +104,7 @@ impl Linear {
         }
         let even = rows.div_ceil(threads);
         let block = (BLOCK_BYTES / 4 / self.inputs).clamp(TALL, even.max(TALL)).next_multiple_of(TALL);
-        out.par_chunks_mut(block * self.outputs).enumerate().for_each(|(index, out)| {
+        super::share(out, block * self.outputs, |index, out| {
             let rows = out.len() / self.outputs;
             self.columns(&a[index * block * self.inputs..], rows, 0, self.outputs, out);
             finish(then, index * block * self.outputs, out);

@@ -12,6 +12,16 @@ pub(crate) mod depthwise;
 pub(crate) mod elementwise;
 pub(crate) mod matmul;
 
+/// Deals chunks of a result out to the threads of the process. One chunk is done here: to wake a thread for it, and wait, costs
+/// more than most are.
+pub(crate) fn share(out: &mut [f32], chunk: usize, work: impl Fn(usize, &mut [f32]) + Sync + Send) {
+    use rayon::prelude::*;
+    if out.len() <= chunk || rayon::current_num_threads() == 1 {
+        return out.chunks_mut(chunk).enumerate().for_each(|(index, out)| work(index, out));
+    }
+    out.par_chunks_mut(chunk).enumerate().for_each(|(index, out)| work(index, out));
+}
+
 /// Whether the AVX2 paths may run.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn avx2() -> bool {
