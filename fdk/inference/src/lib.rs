@@ -26,12 +26,12 @@ pub mod verified;
 
 #[cfg(feature = "core")]
 #[cfg_attr(
+    any(feature = "text", feature = "vision", feature = "speech"),
+    expect(unsafe_code, reason = "vector instructions on raw rows, and a fork-join without allocation")
+)]
+#[cfg_attr(
     feature = "text",
-    expect(
-        unsafe_code,
-        clippy::inline_always,
-        reason = "vector instructions on raw rows, which must be inlined into functions that have them"
-    )
+    expect(clippy::inline_always, reason = "rows must be inlined into functions that have the instructions")
 )]
 mod kernels;
 #[cfg(any(feature = "core", feature = "prepared"))]

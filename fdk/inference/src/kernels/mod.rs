@@ -2,8 +2,8 @@
 //!
 //! candle's graph of the same architecture is what they are tested against, and what runs where they cannot.
 //!
-//! Texts have a set of their own ([`text`]), written once for each instruction set and run by a team of threads that allocates
-//! nothing; pictures and sound share plain products ([`dense`]).
+//! Texts have a set of their own, written once for each instruction set; pictures and sound share plain products ([`dense`]). Both
+//! are run by a team of threads ([`team`]).
 
 #[cfg(any(feature = "vision", feature = "speech"))]
 pub(crate) mod dense;
@@ -26,7 +26,7 @@ pub(crate) mod portions;
 pub(crate) mod quantised;
 #[cfg(feature = "text")]
 pub(crate) mod rows;
-#[cfg(feature = "text")]
+#[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
 pub(crate) mod team;
 
 #[cfg(all(feature = "text", test))]

@@ -88,6 +88,7 @@ impl Team {
         Self { shared, workers }
     }
 
+    #[cfg(any(feature = "text", test))]
     /// How many threads it has; members are numbered from 0, the caller.
     pub(crate) fn size(&self) -> usize {
         self.workers.len() + 1

@@ -1,8 +1,8 @@
 //! Attention: how much of each value a query takes, by its likeness to each key.
 
+use super::deal;
 use super::elementwise::{exp, mul_add};
 use super::matmul::{Linear, Then};
-use rayon::prelude::*;
 
 /// Queries that are answered at once: their scores over 1,500 keys fill a third of a second-level cache.
 const BLOCK: usize = 30;
@@ -22,17 +22,16 @@ impl Memory {
         (keys, values): (usize, usize),
         (heads, width): (usize, usize),
     ) -> Self {
-        let heads = (0..heads)
-            .into_par_iter()
-            .map(|head| {
-                let (keys, values) = (keys + head * width, values + head * width);
-                (
-                    Linear::of(rows, width, |row, at| numbers[row * stride + keys + at]),
-                    Linear::of(width, rows, |at, row| numbers[row * stride + values + at]),
-                )
-            })
-            .collect();
-        Self { heads, width }
+        let mut packed: Vec<Option<(Linear, Linear)>> = Vec::new();
+        packed.resize_with(heads, || None);
+        deal(packed.iter_mut(), |head, packed| {
+            let (keys, values) = (keys + head * width, values + head * width);
+            *packed = Some((
+                Linear::of(rows, width, |row, at| numbers[row * stride + keys + at]),
+                Linear::of(width, rows, |at, row| numbers[row * stride + values + at]),
+            ));
+        });
+        Self { heads: packed.into_iter().flatten().collect(), width }
     }
 
     /// Answers `rows` queries, each at the beginning of `stride` numbers, head by head.
@@ -47,7 +46,7 @@ impl Memory {
         for (head, answers) in answers.chunks_exact_mut(rows * width).enumerate() {
             parts.extend(answers.chunks_mut(BLOCK * width).map(|part| (head, part)));
         }
-        parts.into_par_iter().enumerate().for_each(|(index, (head, part))| {
+        deal(parts.into_iter(), |index, (head, part)| {
             let (first, count) = (index % blocks * BLOCK, part.len() / width);
             let (keys, values) = &self.heads[head];
             let mut block = Vec::with_capacity(count * width);

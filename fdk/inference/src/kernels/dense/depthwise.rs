@@ -50,7 +50,7 @@ impl Depthwise {
         assert!(input.len() == side * side * self.channels, "the shapes do not fit");
         assert!(out.len() == out_side * out_side * self.channels, "the shapes do not fit");
         let padding = ((out_side - 1) * self.stride + self.kernel).saturating_sub(side) / 2;
-        let threads = rayon::current_num_threads();
+        let threads = *super::THREADS;
         let rows = if threads == 1 { out_side } else { out_side.div_ceil(threads * 2) };
         share(out, rows * out_side * self.channels, |index, out| {
             for (row, out) in out.chunks_exact_mut(out_side * self.channels).enumerate() {

@@ -93,7 +93,7 @@ impl Linear {
         if rows * self.inputs * self.outputs < SMALL {
             return self.run_here(a, rows, then, out);
         }
-        let threads = rayon::current_num_threads();
+        let threads = *super::THREADS;
         if rows == 1 {
             let share = self.outputs.div_ceil(threads).next_multiple_of(WIDE);
             super::share(out, share, |index, out| {

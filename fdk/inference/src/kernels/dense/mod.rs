@@ -12,14 +12,36 @@ pub(crate) mod depthwise;
 pub(crate) mod elementwise;
 pub(crate) mod matmul;
 
-/// Deals chunks of a result out to the threads of the process. One chunk is done here: to wake a thread for it, and wait, costs
-/// more than most are.
-pub(crate) fn share(out: &mut [f32], chunk: usize, work: impl Fn(usize, &mut [f32]) + Sync + Send) {
-    use rayon::prelude::*;
-    if out.len() <= chunk || rayon::current_num_threads() == 1 {
-        return out.chunks_mut(chunk).enumerate().for_each(|(index, out)| work(index, out));
-    }
-    out.par_chunks_mut(chunk).enumerate().for_each(|(index, out)| work(index, out));
+use super::team::{self, Team};
+use std::sync::{LazyLock, Mutex, PoisonError, TryLockError};
+
+/// As many threads as compute.
+pub(crate) static THREADS: LazyLock<usize> = LazyLock::new(team::threads);
+static TEAM: LazyLock<Mutex<Team>> = LazyLock::new(|| Mutex::new(Team::new(*THREADS)));
+
+/// Deals chunks of a result out to the process's team.
+pub(crate) fn share(out: &mut [f32], chunk: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    deal(out.chunks_mut(chunk), work);
+}
+
+/// Deals items out to the process's team. One is done here, and so are all when the team is at something else.
+pub(crate) fn deal<T: Send>(items: impl ExactSizeIterator<Item = T>, work: impl Fn(usize, T) + Sync) {
+    let team = if items.len() > 1 && *THREADS > 1 { TEAM.try_lock() } else { Err(TryLockError::WouldBlock) };
+    let mut team = match team {
+        Ok(team) => team,
+        // A chunk that panicked has left the team as it was.
+        Err(TryLockError::Poisoned(team)) => team.into_inner(),
+        Err(TryLockError::WouldBlock) => {
+            return items.enumerate().for_each(|(index, item)| work(index, item));
+        }
+    };
+    let items: Vec<Mutex<Option<T>>> = items.map(|item| Mutex::new(Some(item))).collect();
+    team.run(items.len(), |index, _| {
+        let item = items[index].lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(item) = item {
+            work(index, item);
+        }
+    });
 }
 
 /// Whether the AVX2 paths may run.
