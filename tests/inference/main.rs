@@ -8,6 +8,7 @@ mod minilm;
 mod pictures;
 mod prepared;
 mod prepared_decoder;
+mod qwen;
 mod sounds;
 
 use fdk_inference::{Assets, EmbedRequest, Embedder, Interrupt, Tokenizer};

@@ -29,6 +29,13 @@ pub(crate) enum Task {
     Classify,
     /// The order of documents by a query
     Rerank,
+    /// Chat and completion
+    Generate,
+    /// What is in a picture
+    #[value(name = "classify_image")]
+    ClassifyImage,
+    /// What is said in a recording
+    Transcribe,
     /// No model: JSON in, JSON out
     None,
 }

@@ -5,8 +5,9 @@ use crate::{Error, Result};
 
 /// The FDK's own files, by their paths in its workspace.
 const SOURCES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/sources.rs"));
-/// The model that the tasks are scaffolded with.
-const MODEL: &str = "minilm";
+/// A picture of one pixel, and a recording of two samples.
+const PICTURE: &str = r#"{"image": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="}"#;
+const RECORDING: &str = r#"{"audio": "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQIAAACAgA=="}"#;
 
 /// The files, in the order of their paths. For an init image `func.init.yaml` stands for `func.yaml`.
 pub(super) fn files(name: &str, task: Task, init: bool) -> Result<Vec<File>> {
@@ -69,16 +70,20 @@ struct Template<'a> {
 }
 
 impl Template<'_> {
-    fn task(&self) -> &'static str {
+    /// The task's name, the model it is scaffolded with, and what of the FDK it needs.
+    fn task(&self) -> (&'static str, &'static str, &'static str) {
         match self.task {
-            Task::Embed => "embed",
-            Task::Classify => "classify",
-            Task::Rerank => "rerank",
-            Task::None => "",
+            Task::Embed => ("embed", "minilm", "inference"),
+            Task::Classify => ("classify", "minilm", "inference"),
+            Task::Rerank => ("rerank", "minilm", "inference"),
+            Task::Generate => ("generate", "smollm2", "inference"),
+            Task::ClassifyImage => ("classify_image", "efficientnet-lite0", "vision"),
+            Task::Transcribe => ("transcribe", "whisper-tiny-en", "speech"),
+            Task::None => ("", "", ""),
         }
     }
 
-    /// A request that the function answers, and the field of its reply that is a list.
+    /// A request that the function answers, and the field of its reply that is there.
     fn example(&self) -> (&'static str, &'static str) {
         match self.task {
             Task::Embed => (r#"{"inputs": ["a text", "another"]}"#, "\"embeddings\""),
@@ -86,17 +91,20 @@ impl Template<'_> {
             Task::Rerank => {
                 (r#"{"query": "hot water", "documents": ["cold bread", "boiling water"]}"#, "\"results\"")
             }
+            Task::Generate => (r#"{"prompt": "One, two, three,", "max_tokens": 8}"#, "\"text\""),
+            Task::ClassifyImage => (PICTURE, "\"predictions\""),
+            Task::Transcribe => (RECORDING, "\"segments\""),
             Task::None => (r#"{"name": "Fn"}"#, "\"message\""),
         }
     }
 
     fn fill(&self, template: &str) -> String {
         let (request, field) = self.example();
-        let model = if self.task == Task::None { "" } else { MODEL };
+        let (task, model, _) = self.task();
         [
             ("@NAME@", self.name),
             ("@MODEL@", model),
-            ("@TASK@", self.task()),
+            ("@TASK@", task),
             ("@REQUEST@", request),
             ("@DATA@", request),
             ("@FIELD@", field),
@@ -107,9 +115,10 @@ impl Template<'_> {
 
     fn cargo(&self) -> String {
         let fdk = if self.task == Task::None {
-            "fdk = { path = \"vendor/fdk/fdk\", default-features = false }\nserde = { version = \"1\", features = [\"derive\"] }"
+            "fdk = { path = \"vendor/fdk/fdk\", default-features = false }\nserde = { version = \"1\", features = [\"derive\"] }".to_owned()
         } else {
-            "fdk = { path = \"vendor/fdk/fdk\", features = [\"inference\"] }"
+            let (_, _, feature) = self.task();
+            format!("fdk = {{ path = \"vendor/fdk/fdk\", features = [\"{feature}\"] }}")
         };
         format!(
             "[package]\nname = \"{}\"\nversion = \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n\
@@ -124,10 +133,16 @@ impl Template<'_> {
     }
 
     fn func_yaml(&self) -> String {
-        let (memory, config) = if self.task == Task::None {
-            (128, String::new())
+        let (task, model, _) = self.task();
+        let memory = match self.task {
+            Task::None => 128,
+            Task::Generate | Task::Transcribe => 512,
+            _ => 256,
+        };
+        let config = if self.task == Task::None {
+            String::new()
         } else {
-            (256, format!("  FDK_MODEL: {MODEL}\n  FDK_TASK: {}\n", self.task()))
+            format!("  FDK_MODEL: {model}\n  FDK_TASK: {task}\n")
         };
         let name = self.name;
         format!(

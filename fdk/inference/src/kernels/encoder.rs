@@ -10,6 +10,15 @@ use super::gemm::{Finish, PANEL, Product, Weights, multiply};
 use super::rows::{Norm, embed, normalize};
 use super::team::Team;
 use std::ops::Range;
+#[cfg(target_arch = "x86_64")]
+use {
+    super::gemm::finish_panels,
+    super::quantised::{Activations, Level, Matrix, ROWS as GROUP, multiply_groups, quantise_rows},
+    std::sync::{Mutex, PoisonError},
+};
+
+/// How many rows a member takes at a time.
+const ROWS_AT_ONCE: usize = 16;
 
 /// The sizes of an encoder, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +60,19 @@ impl Shape {
 /// A linear layer, packed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Linear<'w> {
-    weights: Weights<'w>,
+    weights: Layered<'w>,
     bias: &'w [f32],
     depth: usize,
+}
+
+/// How a layer's weights lie.
+#[derive(Debug, Clone, Copy)]
+enum Layered<'w> {
+    /// In panels, to be multiplied as f32.
+    Panels(Weights<'w>),
+    /// In blocks of 8 bits, to be multiplied with activations of as many.
+    #[cfg(target_arch = "x86_64")]
+    Blocks(&'w Matrix, Level),
 }
 
 impl<'w> Linear<'w> {
@@ -63,13 +82,18 @@ impl<'w> Linear<'w> {
         let numbers = match weights {
             Weights::F32(numbers) => numbers.len(),
             Weights::F16(numbers) => numbers.len(),
-            Weights::I8(numbers, scales) if scales.len() == outputs => numbers.len(),
-            Weights::I8(..) => return None,
         };
         let fits = outputs.is_multiple_of(PANEL)
             && depth.is_multiple_of(super::gemm::DEPTH)
             && Some(numbers) == outputs.checked_mul(depth);
-        fits.then_some(Self { weights, bias, depth })
+        fits.then_some(Self { weights: Layered::Panels(weights), bias, depth })
+    }
+
+    /// As [`Linear::new`], of weights in blocks.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn blocks(matrix: &'w Matrix, level: Level, bias: &'w [f32]) -> Option<Self> {
+        let fits = matrix.rows() == bias.len() && bias.len().is_multiple_of(PANEL);
+        fits.then_some(Self { weights: Layered::Blocks(matrix, level), bias, depth: matrix.columns() })
     }
 
     fn panels(&self) -> usize {
@@ -120,6 +144,9 @@ pub(crate) struct Desk {
     values: Buffer,
     scores: Buffer,
     widened: Buffer,
+    /// Rows in 8 bits, for layers whose weights are.
+    #[cfg(target_arch = "x86_64")]
+    narrow: Mutex<Activations>,
 }
 
 impl Desk {
@@ -128,7 +155,7 @@ impl Desk {
     pub(crate) fn new(shape: Shape, rows: usize) -> Self {
         let (stride, wide_stride) = (apart(shape.row()), apart(shape.wide()));
         let [keys, values, scores] = sizes(rows, shape.head());
-        let deepest = shape.row().max(shape.attended()).max(shape.forward.next_multiple_of(PANEL));
+        let deepest = deepest(shape);
         Self {
             shape,
             rows,
@@ -141,6 +168,8 @@ impl Desk {
             values: Buffer::new(values),
             scores: Buffer::new(scores),
             widened: Buffer::new(deepest * PANEL),
+            #[cfg(target_arch = "x86_64")]
+            narrow: Mutex::new(Activations::new(rows, deepest)),
         }
     }
 
@@ -152,8 +181,15 @@ impl Desk {
     /// The bytes of one.
     pub(crate) fn bytes(shape: Shape, rows: usize) -> usize {
         let [keys, values, scores] = sizes(rows, shape.head());
-        let deepest = shape.row().max(shape.attended()).max(shape.forward.next_multiple_of(PANEL));
-        4 * (rows * (2 * apart(shape.row()) + apart(shape.wide())) + keys + values + scores + deepest * PANEL)
+        let deepest = deepest(shape);
+        // A number of 8 bits, and for each block of 32 three of 32 bits.
+        let narrow = rows * deepest * 3 / 2;
+        narrow
+            + 4 * (rows * (2 * apart(shape.row()) + apart(shape.wide()))
+                + keys
+                + values
+                + scores
+                + deepest * PANEL)
     }
 
     /// The vectors of a row, after a pass.
@@ -161,6 +197,11 @@ impl Desk {
         let at = row * self.stride;
         &self.vectors.numbers()[at..at + self.shape.width]
     }
+}
+
+/// The most numbers that a layer has for an output, in whole blocks.
+fn deepest(shape: Shape) -> usize {
+    shape.row().max(shape.attended().next_multiple_of(PANEL)).max(shape.forward.next_multiple_of(PANEL))
 }
 
 /// Rows whose distance is a multiple of a large power of two fall on the same few lines of a cache.
@@ -237,7 +278,6 @@ impl<'p, C: Crew> Pass<'p, C> {
         let words = match embeddings.words {
             Weights::F32(table) => table.len(),
             Weights::F16(table) => table.len(),
-            Weights::I8(table, scales) => table.len().min(scales.len() * shape.row()),
         } / shape.row();
         for text in texts {
             let kinds = text.kinds.is_empty() || text.kinds.len() == text.ids.len();
@@ -313,12 +353,17 @@ impl<'p, C: Crew> Pass<'p, C> {
         finish: Finish,
         output: (*mut f32, usize),
     ) {
+        let weights = match linear.weights {
+            Layered::Panels(weights) => weights,
+            #[cfg(target_arch = "x86_64")]
+            Layered::Blocks(..) => Weights::F32(&[]),
+        };
         let product = Product {
             input: input.0,
             input_stride: input.1,
             rows: self.rows,
             depth: linear.depth,
-            weights: linear.weights,
+            weights,
             bias: linear.bias,
             finish,
             output: output.0,
@@ -327,6 +372,32 @@ impl<'p, C: Crew> Pass<'p, C> {
         let panels = linear.panels();
         let (isa, desks) = (self.isa, self.desks);
         let chunk_of = chunks(panels, self.crew.size());
+        #[cfg(target_arch = "x86_64")]
+        if let Layered::Blocks(matrix, level) = linear.weights {
+            // Nobody else has it: a desk belongs to one pass.
+            let mut narrow = desks[0].narrow.lock().unwrap_or_else(PoisonError::into_inner);
+            narrow.set_columns(linear.depth);
+            let rows_mut = narrow.rows_mut();
+            let chunks = self.rows.div_ceil(ROWS_AT_ONCE);
+            self.crew.run(chunks, |chunk, _| {
+                let rows = chunk * ROWS_AT_ONCE..((chunk + 1) * ROWS_AT_ONCE).min(product.rows);
+                // SAFETY: the input has these rows, and they are this chunk's alone.
+                unsafe { quantise_rows(level, product.source(), rows, &rows_mut) }
+            });
+            drop(rows_mut);
+            let narrow: &Activations = &narrow;
+            self.crew.run(panels.div_ceil(chunk_of), |chunk, _| {
+                for panel in chunk * chunk_of..((chunk + 1) * chunk_of).min(panels) {
+                    let groups = panel * PANEL / GROUP..(panel + 1) * PANEL / GROUP;
+                    // SAFETY: as below.
+                    unsafe {
+                        multiply_groups(level, narrow, product.rows, matrix, groups, product.target());
+                        finish_panels(isa, &product, panel..panel + 1);
+                    }
+                }
+            });
+            return;
+        }
         self.crew.run(panels.div_ceil(chunk_of), |chunk, member| {
             let some: Range<usize> = chunk * chunk_of..((chunk + 1) * chunk_of).min(panels);
             // SAFETY: `layer` has checked the sizes against the shape that the desk was made for, and `begin` the rows;
@@ -368,11 +439,10 @@ impl<'p, C: Crew> Pass<'p, C> {
     }
 
     fn normalize(&mut self, norm: &Norm<'_>, rows: *mut f32) {
-        const ROWS: usize = 16;
         let (isa, count, stride) = (self.isa, self.rows, self.desks[0].stride);
         let rows = Shared(rows);
-        self.crew.run(count.div_ceil(ROWS), |chunk, _| {
-            for row in chunk * ROWS..((chunk + 1) * ROWS).min(count) {
+        self.crew.run(count.div_ceil(ROWS_AT_ONCE), |chunk, _| {
+            for row in chunk * ROWS_AT_ONCE..((chunk + 1) * ROWS_AT_ONCE).min(count) {
                 // SAFETY: the row is one of the desk's, and of this chunk alone; `layer` has checked the norm's width.
                 unsafe { normalize(isa, norm, rows.at(row * stride)) }
             }

@@ -24,8 +24,6 @@ pub(crate) enum Weights<'w> {
     F32(&'w [f32]),
     /// IEEE half precision, by its bits.
     F16(&'w [u16]),
-    /// Whole numbers, and what each output's are to be multiplied with.
-    I8(&'w [i8], &'w [f32]),
 }
 
 /// What is done with the sums of a row.
@@ -53,6 +51,19 @@ pub(crate) struct Product<'w> {
     pub(crate) output_stride: usize,
 }
 
+#[cfg(target_arch = "x86_64")]
+impl Product<'_> {
+    /// Its input, and how far rows are apart.
+    pub(crate) fn source(&self) -> (*const f32, usize) {
+        (self.input, self.input_stride)
+    }
+
+    /// Its output, and how far rows are apart.
+    pub(crate) fn target(&self) -> (*mut f32, usize) {
+        (self.output, self.output_stride)
+    }
+}
+
 // SAFETY: a product only describes memory; who runs it vouches that nobody else writes what it reads or touches what it
 // writes.
 unsafe impl Sync for Product<'_> {}
@@ -65,6 +76,20 @@ kernel! {
     /// columns out; the weights and the bias for the panels; `wide` for `depth × PANEL` numbers. Nobody else may touch those
     /// columns meanwhile.
     pub(crate) fn multiply(product: &Product<'_>, panels: Range<usize>, wide: *mut f32) = multiply_with;
+
+    /// Does to the sums of some panels, which are there, what comes after them. The weights are not looked at.
+    ///
+    /// # Safety
+    /// As for [`multiply`], but for the input.
+    pub(crate) fn finish_panels(product: &Product<'_>, panels: Range<usize>) = finish_with;
+}
+
+#[inline(always)]
+unsafe fn finish_with<L: Lanes>(product: &Product<'_>, panels: Range<usize>) {
+    for panel in panels {
+        // SAFETY: the caller's.
+        unsafe { finish::<L>(product, panel * PANEL, 0..product.rows) }
+    }
 }
 
 #[inline(always)]
@@ -75,12 +100,8 @@ unsafe fn multiply_with<L: Lanes>(product: &Product<'_>, panels: Range<usize>, w
         // SAFETY: the caller's, for this panel; slicing checks that the weights have it.
         unsafe {
             match product.weights {
-                Weights::F32(weights) => rows_of::<L, f32>(product, panel, weights[numbers].as_ptr(), None),
-                Weights::F16(weights) => narrow::<L, u16>(product, panel, &weights[numbers], None, wide),
-                Weights::I8(weights, scales) => {
-                    let scales = &scales[panel * PANEL..(panel + 1) * PANEL];
-                    narrow::<L, i8>(product, panel, &weights[numbers], Some(scales), wide);
-                }
+                Weights::F32(weights) => rows_of::<L, f32>(product, panel, weights[numbers].as_ptr()),
+                Weights::F16(weights) => narrow::<L, u16>(product, panel, &weights[numbers], wide),
             }
         }
     }
@@ -88,17 +109,11 @@ unsafe fn multiply_with<L: Lanes>(product: &Product<'_>, panels: Range<usize>, w
 
 /// A panel of numbers narrower than f32: widened as they are used, or beforehand.
 #[inline(always)]
-unsafe fn narrow<L: Lanes, N: Number>(
-    product: &Product<'_>,
-    panel: usize,
-    weights: &[N],
-    scales: Option<&[f32]>,
-    wide: *mut f32,
-) {
+unsafe fn narrow<L: Lanes, N: Number>(product: &Product<'_>, panel: usize, weights: &[N], wide: *mut f32) {
     // SAFETY: the caller's; `wide` has room for a panel, and a panel is a multiple of a vector.
     unsafe {
         if L::WIDTH >= 16 || product.rows <= WIDEN {
-            return rows_of::<L, N>(product, panel, weights.as_ptr(), scales);
+            return rows_of::<L, N>(product, panel, weights.as_ptr());
         }
         for at in (0..weights.len()).step_by(L::WIDTH) {
             if at % 64 == 0 {
@@ -106,18 +121,13 @@ unsafe fn narrow<L: Lanes, N: Number>(
             }
             L::store(wide.add(at), N::load::<L>(weights.as_ptr().add(at)));
         }
-        rows_of::<L, f32>(product, panel, wide, scales);
+        rows_of::<L, f32>(product, panel, wide);
     }
 }
 
 /// All rows against one panel, in tiles of like height.
 #[inline(always)]
-unsafe fn rows_of<L: Lanes, N: Number>(
-    product: &Product<'_>,
-    panel: usize,
-    weights: *const N,
-    scales: Option<&[f32]>,
-) {
+unsafe fn rows_of<L: Lanes, N: Number>(product: &Product<'_>, panel: usize, weights: *const N) {
     let blocks = product.rows.div_ceil(L::ROWS);
     let mut row = 0;
     for block in 0..blocks {
@@ -133,7 +143,7 @@ unsafe fn rows_of<L: Lanes, N: Number>(
         // SAFETY: the caller's, for these rows.
         unsafe {
             tile!(1 2 3 4 5 6 7 8 9 10 11);
-            finish::<L>(product, panel * PANEL, row..row + count, scales);
+            finish::<L>(product, panel * PANEL, row..row + count);
         }
         row += count;
     }
@@ -174,19 +184,14 @@ unsafe fn block_of<L: Lanes, N: Number, const ROWS: usize>(
 /// What comes after the sums of a block, while they are in the nearest cache. By itself, so that it is not unrolled with
 /// every height of a tile.
 #[inline(always)]
-unsafe fn finish<L: Lanes>(product: &Product<'_>, column: usize, rows: Range<usize>, scales: Option<&[f32]>) {
-    // SAFETY: the caller's; slicing checks that bias and scales have the panel.
+unsafe fn finish<L: Lanes>(product: &Product<'_>, column: usize, rows: Range<usize>) {
+    // SAFETY: the caller's; slicing checks that the bias has the panel.
     unsafe {
         let bias = product.bias[column..column + PANEL].as_ptr();
-        let scales = scales.map(|scales| scales[..PANEL].as_ptr());
         for row in rows {
             for at in (0..PANEL).step_by(L::WIDTH) {
                 let to = product.output.add(row * product.output_stride + column + at);
-                let (sum, bias) = (L::load(to), L::load(bias.add(at)));
-                let sum = match scales {
-                    Some(scales) => L::fma(sum, L::load(scales.add(at)), bias),
-                    None => L::add(sum, bias),
-                };
+                let sum = L::add(L::load(to), L::load(bias.add(at)));
                 let finished = match product.finish {
                     Finish::Bias => sum,
                     Finish::Activate(activation) => activate::<L>(activation, sum),
@@ -291,13 +296,5 @@ impl Number for u16 {
     unsafe fn load<L: Lanes>(from: *const Self) -> L::V {
         // SAFETY: the caller's.
         unsafe { L::load_f16(from) }
-    }
-}
-
-impl Number for i8 {
-    #[inline(always)]
-    unsafe fn load<L: Lanes>(from: *const Self) -> L::V {
-        // SAFETY: the caller's.
-        unsafe { L::load_i8(from) }
     }
 }

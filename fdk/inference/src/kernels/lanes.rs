@@ -29,7 +29,6 @@ pub(crate) trait Lanes: Copy {
     unsafe fn load(from: *const f32) -> Self::V;
     /// From IEEE half precision.
     unsafe fn load_f16(from: *const u16) -> Self::V;
-    unsafe fn load_i8(from: *const i8) -> Self::V;
     unsafe fn store(to: *mut f32, v: Self::V);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;

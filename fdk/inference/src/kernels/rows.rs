@@ -90,9 +90,6 @@ unsafe fn embed_with<L: Lanes>(
             let word = match words {
                 Weights::F32(table) => L::load(table[numbers.clone()].as_ptr().add(at)),
                 Weights::F16(table) => L::load_f16(table[numbers.clone()].as_ptr().add(at)),
-                Weights::I8(table, scales) => {
-                    L::mul(L::load_i8(table[numbers.clone()].as_ptr().add(at)), L::splat(scales[word]))
-                }
             };
             let rest = L::add(L::load(position.as_ptr().add(at)), L::load(kind.as_ptr().add(at)));
             L::store(row.add(at), L::add(word, rest));

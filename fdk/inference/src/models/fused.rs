@@ -8,6 +8,8 @@ use crate::kernels::Isa;
 use crate::kernels::encoder::{Embeddings, Layer, Linear, Shape, Text};
 use crate::kernels::gemm::{DEPTH, Weights};
 use crate::kernels::portions::{Outcome, Room};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::quantised;
 use crate::kernels::rows::Norm;
 use crate::kernels::team::{Team, threads};
 use crate::memory::BATCH_TOKENS;
@@ -34,7 +36,6 @@ pub(crate) struct Fused {
 enum Matrix {
     F32(Numbers<f32>),
     F16(Numbers<u16>),
-    I8(Numbers<i8>, Numbers<f32>),
 }
 
 impl Matrix {
@@ -42,7 +43,6 @@ impl Matrix {
         match self {
             Self::F32(numbers) => Weights::F32(numbers.get()),
             Self::F16(numbers) => Weights::F16(numbers.get()),
-            Self::I8(numbers, scales) => Weights::I8(numbers.get(), scales.get()),
         }
     }
 }
@@ -57,15 +57,38 @@ struct Tables {
 }
 
 struct Dense {
-    weights: Matrix,
+    weights: Layered,
     bias: Numbers<f32>,
     depth: usize,
 }
 
+/// How a layer's weights lie.
+enum Layered {
+    Panels(Matrix),
+    #[cfg(target_arch = "x86_64")]
+    Blocks(quantised::Matrix, quantised::Level),
+}
+
 impl Dense {
     fn linear(&self) -> Option<Linear<'_>> {
-        Linear::new(self.weights.weights(), self.bias.get(), self.depth)
+        match &self.weights {
+            Layered::Panels(weights) => Linear::new(weights.weights(), self.bias.get(), self.depth),
+            #[cfg(target_arch = "x86_64")]
+            Layered::Blocks(matrix, level) => Linear::blocks(matrix, *level, self.bias.get()),
+        }
     }
+}
+
+/// A layer's weights in blocks of 8 bits, in place.
+#[cfg(target_arch = "x86_64")]
+fn blocks(file: &Prepared, name: &str, outputs: usize, depth: usize) -> Result<Layered, Error> {
+    let unfit =
+        || Error::model("has a prepared file that cannot be used", format!("{name} is of another size"));
+    let bytes = file.numbers::<u8>(name)?;
+    let (owner, range) = bytes.place();
+    let matrix = quantised::Matrix::view(quantised::Format::Q8_0, outputs, depth, owner.clone(), range);
+    let level = quantised::Level::chosen();
+    matrix.zip(level).map(|(matrix, level)| Layered::Blocks(matrix, level)).ok_or_else(unfit)
 }
 
 /// Takes a text's index and its vectors.
@@ -81,20 +104,18 @@ impl Fused {
         let norm = |name: &str| -> Result<[Numbers<f32>; 2], Error> {
             Ok([file.exactly(&format!("{name}.gain"), row)?, file.exactly(&format!("{name}.bias"), row)?])
         };
-        let matrix = |name: &str, numbers: usize, outputs: usize| -> Result<Matrix, Error> {
+        let matrix = |name: &str, outputs: usize, depth: usize| -> Result<Layered, Error> {
             let weights = format!("{name}.weights");
-            Ok(match file.precision() {
-                "f16" => Matrix::F16(file.exactly(&weights, numbers)?),
-                "int8" => Matrix::I8(
-                    file.exactly(&weights, numbers)?,
-                    file.exactly(&format!("{name}.scales"), outputs)?,
-                ),
-                _ => Matrix::F32(file.exactly(&weights, numbers)?),
-            })
+            Ok(Layered::Panels(match file.precision() {
+                "f16" => Matrix::F16(file.exactly(&weights, outputs * depth)?),
+                #[cfg(target_arch = "x86_64")]
+                "int8" => return blocks(file, &weights, outputs, depth),
+                _ => Matrix::F32(file.exactly(&weights, outputs * depth)?),
+            }))
         };
         let dense = |name: &str, depth: usize, outputs: usize| -> Result<Dense, Error> {
             let outputs = outputs.next_multiple_of(crate::kernels::gemm::PANEL);
-            let weights = matrix(name, depth * outputs, outputs)?;
+            let weights = matrix(name, outputs, depth)?;
             Ok(Dense { weights, bias: file.exactly(&format!("{name}.bias"), outputs)?, depth })
         };
         let layer = |number: usize| -> Result<Tables, Error> {

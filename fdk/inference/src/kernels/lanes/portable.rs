@@ -30,10 +30,6 @@ impl Lanes for Portable {
         let bits = unsafe { from.cast::<[u16; 8]>().read_unaligned() };
         bits.map(|bits| half::f16::from_bits(bits).to_f32())
     }
-    unsafe fn load_i8(from: *const i8) -> [f32; 8] {
-        // SAFETY: as above.
-        unsafe { from.cast::<[i8; 8]>().read_unaligned() }.map(f32::from)
-    }
     unsafe fn store(to: *mut f32, v: [f32; 8]) {
         // SAFETY: as above.
         unsafe { to.cast::<[f32; 8]>().write_unaligned(v) }

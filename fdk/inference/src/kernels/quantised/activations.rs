@@ -33,6 +33,15 @@ impl Activations {
         }
     }
 
+    /// Makes the rows that wide, a multiple of 32. What was in them is lost.
+    ///
+    /// # Panics
+    /// If there is no room for one.
+    pub(crate) fn set_columns(&mut self, columns: usize) {
+        assert!(columns.is_multiple_of(BLOCK) && columns <= self.quants.len(), "there is no room");
+        self.columns = columns;
+    }
+
     /// The numbers in a row.
     pub(crate) fn columns(&self) -> usize {
         self.columns
@@ -120,6 +129,12 @@ impl RowMut<'_> {
         self.sums[at] = sum;
         self.scales[at] = scale;
         self.offsets[at] = scale * sum as f32;
+    }
+
+    /// The numbers it has.
+    #[inline(always)]
+    pub(crate) fn columns(&self) -> usize {
+        self.quants.len()
     }
 
     /// Quantises a whole row.

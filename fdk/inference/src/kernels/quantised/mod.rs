@@ -28,5 +28,5 @@ pub(crate) use format::{BLOCK, Format, ROWS};
 pub(crate) use isa::Isa;
 pub(crate) use level::{Level, Work};
 pub(crate) use matrix::Matrix;
-pub(crate) use product::{Into, multiply};
+pub(crate) use product::{Into, multiply, multiply_groups, quantise_rows};
 pub(crate) use rows::Rows;

@@ -1,6 +1,6 @@
 //! The product of activations with quantised matrices, over all threads.
 
-use super::activations::Activations;
+use super::activations::{Activations, RowsMut};
 use super::format::{Format, ROWS};
 use super::isa::Isa;
 use super::level::{Level, Work};
@@ -44,6 +44,59 @@ pub(crate) fn multiply(
         let groups = index * chunk..groups.min((index + 1) * chunk);
         level.run(Span { matrices, rows: rows.get(), count, out: &out, into, groups });
     });
+}
+
+/// Multiplies the first `count` rows of activations with some groups of sixteen rows of a matrix, on this thread alone. Rows of
+/// `out` are `stride` apart, and have the matrix's rows side by side.
+///
+/// # Safety
+/// `out` must be good for `count` rows, and nobody else may use the groups' columns of them meanwhile.
+///
+/// # Panics
+/// If shapes do not fit.
+pub(crate) unsafe fn multiply_groups(
+    level: Level,
+    activations: &Activations,
+    count: usize,
+    matrix: &Matrix,
+    groups: Range<usize>,
+    (out, stride): (*mut f32, usize),
+) {
+    assert!(count <= activations.rows() && groups.end <= matrix.groups() && groups.end * ROWS <= stride);
+    assert!(matrix.columns() == activations.columns());
+    // SAFETY: as the caller promises; only the groups' columns are written.
+    let out = unsafe { Rows::at(out, count, stride) };
+    let rows = activations.operand();
+    level.run(Span { matrices: &[matrix], rows, count, out: &out, into: Into::Place, groups });
+}
+
+/// Quantises rows of numbers, `stride` apart, into the same rows of activations, on this thread alone.
+///
+/// # Safety
+/// `from` must be good for the rows, and no other thread may be at the same rows of `to`.
+pub(crate) unsafe fn quantise_rows(
+    level: Level,
+    from: (*const f32, usize),
+    rows: Range<usize>,
+    to: &RowsMut<'_>,
+) {
+    struct Fill<'a>((*const f32, usize), Range<usize>, &'a RowsMut<'a>);
+    impl Work for Fill<'_> {
+        type Out = ();
+
+        #[inline(always)]
+        unsafe fn run<I: Isa>(self) {
+            let Self((from, stride), rows, to) = self;
+            for row in rows {
+                // SAFETY: as the caller of `quantise_rows` promises.
+                unsafe {
+                    let mut to = to.row(row);
+                    to.fill(std::slice::from_raw_parts(from.add(row * stride), to.columns()));
+                }
+            }
+        }
+    }
+    level.run(Fill(from, rows, to));
 }
 
 /// Pointers that threads only read through.

@@ -22,6 +22,14 @@ impl<'a, T> Rows<'a, T> {
         Self { start: buffer.as_mut_ptr(), count, stride, buffer: PhantomData }
     }
 
+    /// `count` rows, `stride` apart.
+    ///
+    /// # Safety
+    /// They are there for as long as this is used, and so is whatever is between them, for which nobody has a reference.
+    pub(crate) unsafe fn at(start: *mut T, count: usize, stride: usize) -> Self {
+        Self { start, count, stride, buffer: PhantomData }
+    }
+
     /// The columns of a row.
     ///
     /// # Safety

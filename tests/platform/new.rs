@@ -1,0 +1,34 @@
+//! `cargo fdk new`: what it makes builds, passes its own test and answers, wherever it stands.
+
+use cargo_fdk::compile::cargo;
+use std::process::Command;
+use workspace_tests::root;
+
+/// What a command prints; it must succeed.
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "{command:?}: {said}");
+    said
+}
+
+#[test]
+fn a_new_project_builds_passes_its_test_and_answers() {
+    let above = tempfile::tempdir().unwrap();
+    let project = above.path().join("shop");
+    let made = run(cargo().args(["fdk", "new"]).arg(&project).current_dir(root()));
+    assert!(made.contains("cargo test, cargo fdk start, fn deploy"), "{made}");
+    // What it builds is kept for the next run, outside of the project.
+    let target = root().join("target/new");
+    let tested =
+        run(cargo().args(["test", "--offline"]).current_dir(&project).env("CARGO_TARGET_DIR", &target));
+    assert!(tested.contains("test tests::greets ... ok"), "{tested}");
+    // As the alias has just built it.
+    let mut invoke = Command::new(root().join("target/release/cargo-fdk"));
+    invoke.args(["invoke", ".", "--data", "{\"name\": \"new\"}"]).current_dir(&project);
+    let reply = run(invoke.env("CARGO_TARGET_DIR", &target));
+    assert!(reply.contains("{\"message\":\"Hello new\"}"), "{reply}");
+    let again = cargo().args(["fdk", "new"]).arg(&project).current_dir(root()).output().unwrap();
+    assert_eq!(again.status.code(), Some(1), "one that is there is left alone");
+}
