@@ -1,7 +1,6 @@
 //! The real Fn CLI against the platform, where the variable `FN` names one.
 
 use crate::start::Platform;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -51,6 +50,14 @@ impl User {
         said
     }
 
+    /// What a function answers to a body.
+    fn invoke(&self, app: &str, function: &str, body: &str) -> String {
+        let script = format!("printf '%s' '{body}' | \"$0\" invoke {app} {function}");
+        let (good, said) = self.command(&["sh", "-c", &script, &self.cli], self.home.path());
+        assert!(good, "{said}");
+        said
+    }
+
     fn refused(&self, arguments: &[&str]) -> String {
         let (good, said) = self.command(&[&[self.cli.as_str()], arguments].concat(), self.home.path());
         assert!(!good, "fn {}: {said}", arguments.join(" "));
@@ -79,10 +86,9 @@ fn the_cli_leads_a_function_through_its_life() {
     assert!(user.says(&["inspect", "function", "shop", "greet", "memory"]).contains("128"));
     user.says(&["config", "function", "shop", "greet", "FDK_LOG", "debug"]);
     assert!(user.says(&["list", "functions", "shop"]).contains("greet"));
-    assert!(user.says(&["invoke", "shop", "greet"]).contains("\"message\""));
-    let detached = [user.cli.as_str(), "invoke", "shop", "greet", "--display-call-id"];
-    let (good, said) = user.command(&detached, user.home.path());
-    assert!(good && said.contains("Call ID:"), "{said}");
+    assert!(user.invoke("shop", "greet", "{\"name\": \"CLI\"}").contains("Hello CLI"));
+    let told = user.invoke("shop", "greet --display-call-id", "{\"name\": \"CLI\"}");
+    assert!(told.contains("Call ID:"), "{told}");
 
     user.says(&["create", "trigger", "shop", "greet", "door", "--type", "http", "--source", "/door"]);
     let triggers = user.says(&["list", "triggers", "shop"]);
@@ -108,16 +114,9 @@ fn the_cli_deploys_without_an_engine() {
     for example in ["hello", "embed"] {
         shim(&root().join("examples").join(example), &deploy);
     }
-    let name = user.home.path().join("name.json");
-    fs::write(&name, "{\"name\": \"CLI\"}").unwrap();
-    let pipe = |function: &str, body: &str| {
-        let script = format!("printf '%s' '{body}' | \"$0\" invoke ai {function}");
-        let (good, said) = user.command(&["sh", "-c", &script, &user.cli], user.home.path());
-        assert!(good, "{said}");
-        said
-    };
-    assert!(pipe("hello", "{\"name\": \"CLI\"}").contains("Hello CLI"));
-    let reply: serde_json::Value = serde_json::from_str(&pipe("embed", "{\"inputs\": \"a text\"}")).unwrap();
+    assert!(user.invoke("ai", "hello", "{\"name\": \"CLI\"}").contains("Hello CLI"));
+    let reply: serde_json::Value =
+        serde_json::from_str(&user.invoke("ai", "embed", "{\"inputs\": \"a text\"}")).unwrap();
     assert_eq!(reply["embeddings"][0].as_array().unwrap().len(), 384);
     assert!(!user.platform.take().unwrap().stop(), "a function outlived the platform");
 }
