@@ -1,9 +1,6 @@
-"""Pictures and speech beside the CPU peers that install, in turns in one run. From the root of the repository:
+"""Pictures and speech beside the CPU peers that install, in turns in one run. inference/run.py sets it up and runs it:
 
-    python3 -m venv target/bench/media
-    target/bench/media/bin/pip install numpy pillow onnx onnxruntime faster-whisper
-    cargo build --release -p fdk-inference --features vision,speech --example media_timer
-    target/bench/media/bin/python tests/bench/media.py [ROUNDS]
+    python3 tests/bench/inference/run.py --only media
 
 A picture: the bytes of a JPEG to labels, against Pillow and onnxruntime fp32 with the same weights, folded as we fold them. Speech:
 the bytes of a WAV of 30 seconds to text, against faster-whisper on ctranslate2 fp32 with the same file, greedy, with its own
@@ -11,6 +8,7 @@ voice detection as we have ours. Each on as many threads as there are; the ratio
 """
 
 import io
+import json
 import os
 import statistics
 import subprocess
@@ -23,6 +21,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "model-assets"
+RESULT = []
 THREADS = len(os.sched_getaffinity(0))
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 15
 
@@ -182,7 +181,8 @@ def compare(what, aim, ours, theirs, path, rounds):
         mine.append(a), other.append(b), ratios.append(a / b)
     ratio = statistics.median(ratios)
     verdict = "met" if ratio <= aim else "MISSED"
-    print(f"{what:44} {statistics.median(mine):9.1f} {statistics.median(other):9.1f} {ratio:6.2f}  <= {aim} {verdict}")
+    print(f"{what:44} {statistics.median(mine):9.1f} {statistics.median(other):9.1f} {ratio:6.2f}  <= {aim} {verdict}", flush=True)
+    RESULT.append({"case": what, "ours_ms": statistics.median(mine), "peer_ms": statistics.median(other), "ratio": ratio, "aim": aim})
     return said, heard
 
 
@@ -198,6 +198,7 @@ def main():
         speech.close()
     print("ours:", said[0])
     print("peer:", said[1])
+    (ROOT / "target/bench/media.json").write_text(json.dumps(RESULT, indent=1))
 
 
 main()

@@ -1,24 +1,13 @@
-"""The decoder beside llama.cpp: the same GGUF, the same tokens, the same number of threads, interleaved in one run.
+"""The decoder beside llama.cpp: the same GGUF, the same tokens, the same number of threads, in turns. A part of run.py.
 
-From the root of the repository:
-
-    python3 tests/bench/inference/decoder.py [--quick]
-
-It builds the worker for release, fetches SmolLM2, and builds llama-cpp-python for this CPU in an environment of its own below
-target/bench, which takes some minutes the first time. It prints medians and ratios, and writes target/bench/decoder.json. A
-peer that cannot be installed or run is reported as NOT RUN.
+It builds llama-cpp-python for this CPU in an environment of its own below target/bench, which takes some minutes the first time.
 """
 
-import argparse
-import json
 import os
-import pathlib
 import subprocess
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import machine  # noqa: E402
-from run import HERE, OUT, ROOT, Worker, figures, interleaved, run, say  # noqa: E402
+from run import HERE, OUT, ROOT, Worker, figures, interleaved, run, say
 
 PEERS = ["llama-cpp-python==0.3.36", "numpy"]
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -85,21 +74,3 @@ def describe(row):
     aim = f" (aim ≤ {row['aim']})" if row["aim"] else ""
     share = f", {100 * row['of_bandwidth']:.0f} % of {row['bandwidth_gbs']:.1f} GB/s" if "of_bandwidth" in row else ""
     return f"{head} {row['ours_ms']:9.2f} ms, {row['peer']} {row['peer_ms']:9.2f} ms, ratio {row['ratio']:.3f}{aim}{share}"
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, to try it out")
-    options = parser.parse_args()
-    OUT.mkdir(parents=True, exist_ok=True)
-    result = {"machine": machine.describe(machine.load(), None), "quick": options.quick}
-    for name, value in result["machine"].items():
-        say(f"{name:>14}  {value}")
-    result["decoder"] = rows(options.quick)
-    result["machine"]["load after"] = machine.load()
-    (OUT / "decoder.json").write_text(json.dumps(result, indent=1, ensure_ascii=False))
-    say(f"written: {OUT / 'decoder.json'}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,11 @@
-"""Encoders beside onnxruntime, interleaved in one run, so that another load on the machine falls on all alike.
+"""Inference beside its CPU peers, interleaved in one run, so that another load on the machine falls on all alike.
 
 From the root of the repository:
 
-    python3 tests/bench/inference/run.py [--quick] [--only encoder,tokenizer,start,memory]
+    python3 tests/bench/inference/run.py [--quick] [--only tokenizer,start,memory,encoder,decoder,media]
 
-It builds the function and the worker for release, fetches and prepares MiniLM, and installs its Python peers in an
-environment of its own below target/bench. It prints medians and ratios, and writes target/bench/inference.json and
+It builds what it measures for release, fetches and prepares the models, and installs its Python peers in environments of
+their own below target/bench. It prints medians and ratios, and writes target/bench/inference.json and
 target/bench/inference.svg. A peer that cannot be installed or run is reported as NOT RUN.
 """
 
@@ -223,10 +223,28 @@ def tokenizer(paths, quick):
     return found
 
 
+def media(quick):
+    """Pictures and speech, by media.py and the interpreter that has its peers."""
+    folder = OUT / "media"
+    python = folder / "bin" / "python"
+    try:
+        if not (folder / "complete").exists():
+            run(sys.executable, "-m", "venv", "--clear", folder)
+            run(python, "-m", "pip", "install", "--quiet", "numpy", "pillow", "onnx", "onnxruntime", "faster-whisper")
+            (folder / "complete").touch()
+    except (subprocess.CalledProcessError, OSError) as error:
+        say(f"NOT RUN: the peers of pictures and speech: {error}")
+        return {"not_run": str(error)}
+    run("cargo", "build", "--release", "-p", "fdk-inference", "--features", "vision,speech", "--example", "media_timer")
+    run(ROOT / "target/release/cargo-fdk", "assets", "fetch", "efficientnet-lite0", "whisper-tiny-en", "silero-vad")
+    run(python, HERE.parent / "media.py", "5" if quick else "15")
+    return json.loads((OUT / "media.json").read_text())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds, to try it out")
-    parser.add_argument("--only", default="encoder,tokenizer,start,memory", help="parts, with commas between")
+    parser.add_argument("--only", default="tokenizer,start,memory,encoder,decoder,media", help="parts, with commas between")
     options = parser.parse_args()
     only = set(options.only.split(","))
     OUT.mkdir(parents=True, exist_ok=True)
@@ -268,6 +286,12 @@ def main():
     if "encoder" in only:
         result["cosine"] = cosines(paths, python)
         result["encoder"] = encoder(paths, python, options.quick, peak)
+    if "decoder" in only:
+        import decoder  # which imports this
+
+        result["decoder"] = decoder.rows(options.quick)
+    if "media" in only:
+        result["media"] = media(options.quick)
     result["machine"]["load after"] = machine.load()
     (OUT / "inference.json").write_text(json.dumps(result, indent=1, ensure_ascii=False))
     (OUT / "inference.svg").write_text(chart.draw(result))
