@@ -374,29 +374,7 @@ impl<'p, C: Crew> Pass<'p, C> {
         let chunk_of = chunks(panels, self.crew.size());
         #[cfg(target_arch = "x86_64")]
         if let Layered::Blocks(matrix, level) = linear.weights {
-            // Nobody else has it: a desk belongs to one pass.
-            let mut narrow = desks[0].narrow.lock().unwrap_or_else(PoisonError::into_inner);
-            narrow.set_columns(linear.depth);
-            let rows_mut = narrow.rows_mut();
-            let chunks = self.rows.div_ceil(ROWS_AT_ONCE);
-            self.crew.run(chunks, |chunk, _| {
-                let rows = chunk * ROWS_AT_ONCE..((chunk + 1) * ROWS_AT_ONCE).min(product.rows);
-                // SAFETY: the input has these rows, and they are this chunk's alone.
-                unsafe { quantise_rows(level, product.source(), rows, &rows_mut) }
-            });
-            drop(rows_mut);
-            let narrow: &Activations = &narrow;
-            self.crew.run(panels.div_ceil(chunk_of), |chunk, _| {
-                for panel in chunk * chunk_of..((chunk + 1) * chunk_of).min(panels) {
-                    let groups = panel * PANEL / GROUP..(panel + 1) * PANEL / GROUP;
-                    // SAFETY: as below.
-                    unsafe {
-                        multiply_groups(level, narrow, product.rows, matrix, groups, product.target());
-                        finish_panels(isa, &product, panel..panel + 1);
-                    }
-                }
-            });
-            return;
+            return self.multiply_blocks(&product, matrix, level, chunk_of);
         }
         self.crew.run(panels.div_ceil(chunk_of), |chunk, member| {
             let some: Range<usize> = chunk * chunk_of..((chunk + 1) * chunk_of).min(panels);
@@ -404,6 +382,33 @@ impl<'p, C: Crew> Pass<'p, C> {
             // input and output are different buffers, or different columns of the wide one; panels are different
             // columns, and a member has its desk's small room to itself.
             unsafe { multiply(isa, &product, some, desks[member].widened.start()) }
+        });
+    }
+
+    /// As [`Pass::multiply`], where weights are whole numbers: the rows are quantised first, all of them once.
+    #[cfg(target_arch = "x86_64")]
+    fn multiply_blocks(&mut self, product: &Product<'_>, matrix: &Matrix, level: Level, chunk_of: usize) {
+        let (isa, panels) = (self.isa, product.bias.len() / PANEL);
+        // Nobody else has it: a desk belongs to one pass.
+        let mut narrow = self.desks[0].narrow.lock().unwrap_or_else(PoisonError::into_inner);
+        narrow.set_columns(product.depth);
+        let to = narrow.rows_mut();
+        self.crew.run(product.rows.div_ceil(ROWS_AT_ONCE), |chunk, _| {
+            let rows = chunk * ROWS_AT_ONCE..((chunk + 1) * ROWS_AT_ONCE).min(product.rows);
+            // SAFETY: the input has these rows, and they are this chunk's alone.
+            unsafe { quantise_rows(level, product.source(), rows, &to) }
+        });
+        drop(to);
+        let narrow: &Activations = &narrow;
+        self.crew.run(panels.div_ceil(chunk_of), |chunk, _| {
+            for panel in chunk * chunk_of..((chunk + 1) * chunk_of).min(panels) {
+                let groups = panel * PANEL / GROUP..(panel + 1) * PANEL / GROUP;
+                // SAFETY: as in `multiply`.
+                unsafe {
+                    multiply_groups(level, narrow, product.rows, matrix, groups, product.target());
+                    finish_panels(isa, product, panel..panel + 1);
+                }
+            }
         });
     }
 
