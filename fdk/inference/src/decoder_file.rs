@@ -209,6 +209,7 @@ fn tensor<'g, 'a>(gguf: &'g Gguf<'a>, name: &str) -> Result<&'g Tensor<'a>, Stri
 }
 
 #[cfg(target_arch = "x86_64")]
+#[expect(clippy::needless_pass_by_value, reason = "it is a mapper of errors")]
 fn because(error: Error) -> String {
     std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -392,13 +392,14 @@ impl<'p, C: Crew> Pass<'p, C> {
         // Nobody else has it: a desk belongs to one pass.
         let mut narrow = self.desks[0].narrow.lock().unwrap_or_else(PoisonError::into_inner);
         narrow.set_columns(product.depth);
-        let to = narrow.rows_mut();
-        self.crew.run(product.rows.div_ceil(ROWS_AT_ONCE), |chunk, _| {
-            let rows = chunk * ROWS_AT_ONCE..((chunk + 1) * ROWS_AT_ONCE).min(product.rows);
-            // SAFETY: the input has these rows, and they are this chunk's alone.
-            unsafe { quantise_rows(level, product.source(), rows, &to) }
-        });
-        drop(to);
+        {
+            let to = narrow.rows_mut();
+            self.crew.run(product.rows.div_ceil(ROWS_AT_ONCE), |chunk, _| {
+                let rows = chunk * ROWS_AT_ONCE..((chunk + 1) * ROWS_AT_ONCE).min(product.rows);
+                // SAFETY: the input has these rows, and they are this chunk's alone.
+                unsafe { quantise_rows(level, product.source(), rows, &to) }
+            });
+        }
         let narrow: &Activations = &narrow;
         self.crew.run(panels.div_ceil(chunk_of), |chunk, _| {
             for panel in chunk * chunk_of..((chunk + 1) * chunk_of).min(panels) {
