@@ -112,10 +112,10 @@ make_rust() {
     for name in config.toml config; do
         [ ! -f "${CARGO_HOME:-$HOME/.cargo}/$name" ] || cp "${CARGO_HOME:-$HOME/.cargo}/$name" "$root/usr/local/cargo/"
     done
-    mkdir -p "$root/root/.config/pip"
+    mkdir -p "$root/etc/xdg/pip"
     [ ! -f /etc/pip.conf ] || cp /etc/pip.conf "$root/etc/"
     for name in "${XDG_CONFIG_HOME:-$HOME/.config}/pip/pip.conf" "$HOME/.pip/pip.conf"; do
-        [ ! -f "$name" ] || { cp "$name" "$root/root/.config/pip/pip.conf"; break; }
+        [ ! -f "$name" ] || { cp "$name" "$root/etc/xdg/pip/pip.conf"; break; }
     done
     local ours='https?_proxy|no_proxy|HTTPS?_PROXY|NO_PROXY|CARGO_(HTTP|NET|SOURCE|REGISTR)[A-Z_]*'
     ours="$ours|PIP_(EXTRA_)?INDEX_URL|PIP_TRUSTED_HOST|PIP_DEFAULT_TIMEOUT"

@@ -101,7 +101,13 @@ impl Template<'_> {
     fn fill(&self, template: &str) -> String {
         let (request, field) = self.example();
         let (task, model, _) = self.task();
+        let fetch = if model.is_empty() {
+            String::new()
+        } else {
+            format!("cargo fdk assets fetch {model} && cargo fdk assets prepare {model}\n")
+        };
         [
+            ("@FETCH@", fetch.as_str()),
             ("@NAME@", self.name),
             ("@MODEL@", model),
             ("@TASK@", task),

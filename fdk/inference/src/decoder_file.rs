@@ -40,6 +40,17 @@ impl DecoderFile {
         Self::original(assets)
     }
 
+    /// As [`DecoderFile::open`], to reckon with alone: a prepared file's content is not looked at, which takes long.
+    pub(crate) fn look(assets: &Assets) -> Result<Self, Error> {
+        #[cfg(target_arch = "x86_64")]
+        if let Ok(file) = Prepared::map(&assets.path(prepared::FILE_NAME))
+            && file.kind() == prepared::DECODER
+        {
+            return Self::prepared(file);
+        }
+        Self::original(assets)
+    }
+
     fn original(assets: &Assets) -> Result<Self, Error> {
         let file = map(&assets.gguf()?).map_err(|error| Error::model("has no readable GGUF file", error))?;
         Ok(Self::Gguf(file))

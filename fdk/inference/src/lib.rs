@@ -68,6 +68,8 @@ mod fit;
 #[cfg(feature = "text")]
 mod generate;
 #[cfg(feature = "text")]
+mod generator;
+#[cfg(feature = "text")]
 pub mod gguf;
 #[cfg(feature = "text")]
 mod grammar;
@@ -134,9 +136,9 @@ pub use error::Error;
 #[cfg(feature = "text")]
 pub use fit::{Example, Fit, fit};
 #[cfg(feature = "text")]
-pub use generate::{
-    FinishReason, GenerateReply, GenerateRequest, GenerateSettings, GenerateUsage, Generator,
-};
+pub use generate::{FinishReason, GenerateReply, GenerateRequest, GenerateSettings, GenerateUsage};
+#[cfg(feature = "text")]
+pub use generator::Generator;
 #[cfg(feature = "text")]
 pub use grammar::Schema;
 pub use interrupt::Interrupt;

@@ -1,10 +1,14 @@
 //! BERT's tokenizer on a table that needs no parsing: the normaliser, the splitting into words, and `WordPiece` (Wu et al.,
 //! 2016), with the ids of the `tokenizers` crate, whose Unicode tables it shares.
 
+mod classes;
+mod rules;
+
 use crate::error::Error;
 use crate::numbers::Numbers;
 use crate::prepared::{Maker, Prepared};
-use serde::{Deserialize, Serialize};
+use classes::{CLASSES, Class, is_chinese, is_dropped, is_punctuation, is_space};
+use rules::Rules;
 use serde_json::Value;
 use unicode_categories::UnicodeCategories as _;
 use unicode_normalization_alignments::UnicodeNormalization as _;
@@ -24,20 +28,6 @@ pub(crate) struct WordPiece {
     tokens: Numbers<u32>,
     text: Numbers<u8>,
     shift: u32,
-}
-
-/// What a tokenizer's configuration says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Rules {
-    lowercase: bool,
-    strip_accents: bool,
-    chinese: bool,
-    unknown: u32,
-    most_chars: usize,
-    opening: u32,
-    closing: u32,
-    /// Texts that are tokens wherever they stand, the longest first.
-    special: Vec<(String, u32)>,
 }
 
 impl WordPiece {
@@ -275,135 +265,6 @@ fn shift(numbers: usize) -> u32 {
 /// The slot of a hash: its upper bits, after they have been mixed.
 fn first(hash: u32, shift: u32) -> usize {
     (hash.wrapping_mul(0x9e37_79b9) >> shift) as usize
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Letter,
-    Space,
-    Punctuation,
-    Dropped,
-}
-
-/// What each ASCII byte is.
-const CLASSES: [Class; 128] = {
-    let mut classes = [Class::Letter; 128];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        classes[byte as usize] = match byte {
-            b' ' | b'\t' | b'\n' | b'\r' => Class::Space,
-            _ if byte.is_ascii_control() => Class::Dropped,
-            _ if byte.is_ascii_punctuation() => Class::Punctuation,
-            _ => Class::Letter,
-        };
-        byte += 1;
-    }
-    classes
-};
-
-/// What cleaning leaves out: control characters in the wide sense, and what stands for bad input.
-fn is_dropped(c: char) -> bool {
-    match c {
-        '\t' | '\n' | '\r' => false,
-        '\0' | '\u{fffd}' => true,
-        _ if c.is_ascii() => c.is_ascii_control(),
-        _ => c.is_other(),
-    }
-}
-
-fn is_space(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r') || c.is_whitespace()
-}
-
-fn is_punctuation(c: char) -> bool {
-    if c.is_ascii() { c.is_ascii_punctuation() } else { c.is_punctuation() }
-}
-
-/// The blocks that BERT's first code calls Chinese.
-fn is_chinese(c: char) -> bool {
-    matches!(
-        u32::from(c),
-        0x4e00..=0x9fff
-            | 0x3400..=0x4dbf
-            | 0x20000..=0x2a6df
-            | 0x2a700..=0x2b73f
-            | 0x2b740..=0x2b81f
-            | 0x2b920..=0x2ceaf
-            | 0xf900..=0xfaff
-            | 0x2f800..=0x2fa1f
-    )
-}
-
-impl Rules {
-    /// What `tokenizer.json` says, when it is all of what is done here.
-    fn of(json: &Value) -> Option<Self> {
-        let (model, normalizer) = (&json["model"], &json["normalizer"]);
-        let bert = model["type"] == "WordPiece"
-            && model["continuing_subword_prefix"] == "##"
-            && normalizer["type"] == "BertNormalizer"
-            && normalizer["clean_text"] == true
-            && json["pre_tokenizer"]["type"] == "BertPreTokenizer";
-        if !bert {
-            return None;
-        }
-        let id = |value: &Value| u32::try_from(value.as_u64()?).ok();
-        let mut special = Vec::new();
-        for token in json["added_tokens"].as_array()? {
-            let plain =
-                ["single_word", "lstrip", "rstrip", "normalized"].iter().all(|flag| token[flag] == false);
-            let content = token["content"].as_str().filter(|content| !content.is_empty())?;
-            if !plain {
-                return None;
-            }
-            special.push((content.to_owned(), id(&token["id"])?));
-        }
-        special.sort_by_key(|(content, _)| std::cmp::Reverse(content.len()));
-        let (opening, closing) = around(&json["post_processor"])?;
-        let lowercase = normalizer["lowercase"].as_bool()?;
-        Some(Self {
-            lowercase,
-            strip_accents: normalizer["strip_accents"].as_bool().unwrap_or(lowercase),
-            chinese: normalizer["handle_chinese_chars"].as_bool()?,
-            unknown: id(&model["vocab"][model["unk_token"].as_str()?])?,
-            most_chars: usize::try_from(model["max_input_chars_per_word"].as_u64()?).ok()?,
-            opening,
-            closing,
-            special,
-        })
-    }
-}
-
-/// The tokens around a text, when they are put as BERT puts them: before the first, after each.
-fn around(post: &Value) -> Option<(u32, u32)> {
-    let id = |value: &Value| u32::try_from(value.as_u64()?).ok();
-    if post["type"] == "BertProcessing" {
-        return Some((id(&post["cls"][1])?, id(&post["sep"][1])?));
-    }
-    if post["type"] != "TemplateProcessing" {
-        return None;
-    }
-    let special = |part: &Value, kind: u64| {
-        let part = &part["SpecialToken"];
-        let name = part["id"].as_str().filter(|_| part["type_id"] == kind)?;
-        match post["special_tokens"][name]["ids"].as_array().map(Vec::as_slice) {
-            Some([one]) => id(one),
-            _ => None,
-        }
-    };
-    let sequence = |part: &Value, name: &str, kind: u64| {
-        part["Sequence"]["id"] == name && part["Sequence"]["type_id"] == kind
-    };
-    let ([first, a, last], [first_of_two, a_of_two, between, b, end]) =
-        (post["single"].as_array()?.as_slice(), post["pair"].as_array()?.as_slice())
-    else {
-        return None;
-    };
-    let (opening, closing) = (special(first, 0)?, special(last, 0)?);
-    let same = special(first_of_two, 0)? == opening
-        && special(between, 0)? == closing
-        && special(end, 1)? == closing;
-    let placed = sequence(a, "A", 0) && sequence(a_of_two, "A", 0) && sequence(b, "B", 1);
-    (same && placed).then_some((opening, closing))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! takes through all layers by itself, which needs no waiting in between.
 
 use super::Isa;
-use super::attention::{Head, Room, attend, sizes};
+use super::attention::{Head, Room, attend};
+use super::desk::Desk;
 use super::functions::Activation;
 use super::gemm::{Finish, PANEL, Product, Weights, multiply};
 use super::rows::{Norm, embed, normalize};
@@ -14,7 +15,7 @@ use std::ops::Range;
 use {
     super::gemm::finish_panels,
     super::quantised::{Activations, Level, Matrix, ROWS as GROUP, multiply_groups, quantise_rows},
-    std::sync::{Mutex, PoisonError},
+    std::sync::PoisonError,
 };
 
 /// How many rows a member takes at a time.
@@ -52,7 +53,8 @@ impl Shape {
         (3 * self.attended()).next_multiple_of(PANEL)
     }
 
-    fn wide(&self) -> usize {
+    /// A wide row: queries, keys, values and what attention gives; or the wider layer.
+    pub(super) fn wide(&self) -> usize {
         (self.context() + self.attended()).max(self.forward.next_multiple_of(PANEL))
     }
 }
@@ -127,86 +129,6 @@ pub(crate) struct Embeddings<'w> {
 pub(crate) struct Text<'t> {
     pub(crate) ids: &'t [u32],
     pub(crate) kinds: &'t [u32],
-}
-
-/// Room for the rows of a portion, for one member.
-#[derive(Debug)]
-pub(crate) struct Desk {
-    shape: Shape,
-    rows: usize,
-    /// Between two rows of vectors, and of wide ones.
-    stride: usize,
-    wide_stride: usize,
-    vectors: Buffer,
-    between: Buffer,
-    wide: Buffer,
-    keys: Buffer,
-    values: Buffer,
-    scores: Buffer,
-    widened: Buffer,
-    /// Rows in 8 bits, for layers whose weights are.
-    #[cfg(target_arch = "x86_64")]
-    narrow: Mutex<Activations>,
-}
-
-impl Desk {
-    /// For portions of so many rows, none of whose texts has more tokens than that. The memory is the system's zero pages
-    /// until it is used.
-    pub(crate) fn new(shape: Shape, rows: usize) -> Self {
-        let (stride, wide_stride) = (apart(shape.row()), apart(shape.wide()));
-        let [keys, values, scores] = sizes(rows, shape.head());
-        let deepest = deepest(shape);
-        Self {
-            shape,
-            rows,
-            stride,
-            wide_stride,
-            vectors: Buffer::new(rows * stride),
-            between: Buffer::new(rows * stride),
-            wide: Buffer::new(rows * wide_stride),
-            keys: Buffer::new(keys),
-            values: Buffer::new(values),
-            scores: Buffer::new(scores),
-            widened: Buffer::new(deepest * PANEL),
-            #[cfg(target_arch = "x86_64")]
-            narrow: Mutex::new(Activations::new(rows, deepest)),
-        }
-    }
-
-    /// How many rows it holds.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// The bytes of one.
-    pub(crate) fn bytes(shape: Shape, rows: usize) -> usize {
-        let [keys, values, scores] = sizes(rows, shape.head());
-        let deepest = deepest(shape);
-        // A number of 8 bits, and for each block of 32 three of 32 bits.
-        let narrow = rows * deepest * 3 / 2;
-        narrow
-            + 4 * (rows * (2 * apart(shape.row()) + apart(shape.wide()))
-                + keys
-                + values
-                + scores
-                + deepest * PANEL)
-    }
-
-    /// The vectors of a row, after a pass.
-    pub(crate) fn vector(&self, row: usize) -> &[f32] {
-        let at = row * self.stride;
-        &self.vectors.numbers()[at..at + self.shape.width]
-    }
-}
-
-/// The most numbers that a layer has for an output, in whole blocks.
-fn deepest(shape: Shape) -> usize {
-    shape.row().max(shape.attended().next_multiple_of(PANEL)).max(shape.forward.next_multiple_of(PANEL))
-}
-
-/// Rows whose distance is a multiple of a large power of two fall on the same few lines of a cache.
-fn apart(width: usize) -> usize {
-    if width.is_multiple_of(512) { width + 16 } else { width }
 }
 
 /// Who does the chunks of a loop: a team, or one member by itself.
@@ -472,37 +394,5 @@ unsafe impl Sync for Shared {}
 impl Shared {
     fn at(&self, offset: usize) -> *mut f32 {
         self.0.wrapping_add(offset)
-    }
-}
-
-/// Numbers that members of a team write through a shared reference, each its own; aligned to a cache line.
-#[derive(Debug)]
-struct Buffer {
-    start: *mut f32,
-    length: usize,
-    owner: Vec<f32>,
-}
-
-// SAFETY: `start` points into `owner`, which moves with it and is never touched otherwise.
-unsafe impl Send for Buffer {}
-// SAFETY: whoever writes through `start` vouches that nobody else uses the same numbers meanwhile.
-unsafe impl Sync for Buffer {}
-
-impl Buffer {
-    fn new(length: usize) -> Self {
-        const LINE: usize = 16;
-        let mut owner = vec![0.0; length + LINE];
-        let offset = owner.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-        Self { start: owner[offset..].as_mut_ptr(), length, owner }
-    }
-
-    fn start(&self) -> *mut f32 {
-        self.start
-    }
-
-    fn numbers(&self) -> &[f32] {
-        debug_assert!(self.owner.len() >= self.length);
-        // SAFETY: the numbers are the owner's and initialised; a pass, which writes them, borrows the desk mutably.
-        unsafe { std::slice::from_raw_parts(self.start, self.length) }
     }
 }

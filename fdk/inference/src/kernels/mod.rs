@@ -13,6 +13,8 @@ pub(crate) mod attention;
 #[cfg(all(feature = "text", target_arch = "x86_64"))]
 pub(crate) mod decoder;
 #[cfg(feature = "text")]
+pub(crate) mod desk;
+#[cfg(feature = "text")]
 pub(crate) mod encoder;
 #[cfg(feature = "text")]
 pub(crate) mod functions;

@@ -1,7 +1,8 @@
 //! Many texts through an encoder, as the team can do it best.
 
 use super::Isa;
-use super::encoder::{Alone, Crew, Desk, Embeddings, Layer, Pass, Shape, Text};
+use super::desk::Desk;
+use super::encoder::{Alone, Crew, Embeddings, Layer, Pass, Shape, Text};
 use super::team::Team;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,7 +4,8 @@ use crate::assets::Assets;
 use crate::completion::CHUNK;
 use crate::decoder_file::DecoderFile;
 use crate::error::Error;
-use crate::generate::{GenerateSettings, LEAST_CONTEXT};
+use crate::generate::GenerateSettings;
+use crate::generator::LEAST_CONTEXT;
 use crate::gguf::Gguf;
 use crate::models::llama::{Config, Precision};
 use candle_core::quantized::GgmlDType;
@@ -14,7 +15,7 @@ const TABLES_PER_TOKEN: u64 = 400;
 
 /// The bytes of a decoder with the least context that is served; `None` when the file is not there or is none of a decoder.
 pub(super) fn needed(assets: &Assets) -> Option<u64> {
-    let file = DecoderFile::open(assets).ok()?;
+    let file = DecoderFile::look(assets).ok()?;
     let needs = Decoder::of(&file.gguf().ok()?, Precision::Quantised).ok()?;
     Some(needs.fixed.saturating_add(needs.per_token.saturating_mul(LEAST_CONTEXT as u64)))
 }
