@@ -173,6 +173,8 @@ async fn a_function_fetches_its_model_with_its_identity() {
     let mut container = Container::start(&spec(Some(&issuer), &url, &config)).await.unwrap();
     assert_eq!(ask(&mut container, json!({"embed": "a text"})).await.unwrap(), 384);
     assert_eq!(good.seen().len(), 5);
+    let lines = container.logs().lines().join("\n");
+    assert!(lines.contains("\"model_verified\":\"at start\""), "{lines}");
     drop(container);
 
     // What is not what the manifest states is refused and removed, and so is a function without an identity.

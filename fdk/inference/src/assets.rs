@@ -120,6 +120,11 @@ impl Assets {
         Some(Self::of(name, &model, &folder))
     }
 
+    /// Says that every file has just been held against the manifest.
+    pub(crate) fn verified_at_start(self) -> Self {
+        Self { verified: Verified::AtStart, ..self }
+    }
+
     /// The model as the manifest has it, whether or not its files are there.
     pub(crate) fn of(name: &str, model: &Model, folder: &Path) -> Self {
         let folder = folder.to_path_buf();

@@ -42,7 +42,7 @@ impl Assets {
         })?;
         // Without it the next open would only read them all again.
         let _ = Mark::write(&folder, &model.files);
-        Ok(found)
+        Ok(found.verified_at_start())
     }
 }
 
