@@ -69,6 +69,15 @@ impl Said {
         self.is_silence()
             || (self.compression_ratio <= MOST_COMPRESSED && self.average_log_probability >= LEAST_LIKELY)
     }
+
+    /// Of two that cannot be true: one that does not repeat itself, and then the likelier.
+    fn is_better_than(&self, other: &Self) -> bool {
+        let rank = |said: &Self| said.compression_ratio <= MOST_COMPRESSED;
+        match (rank(self), rank(other)) {
+            (one, another) if one != another => one,
+            _ => self.average_log_probability > other.average_log_probability,
+        }
+    }
 }
 
 impl Vocabulary {
@@ -135,8 +144,9 @@ impl Vocabulary {
         Ok(before)
     }
 
-    /// Decodes a window: greedily, and again at higher temperatures while the text cannot be true. The interrupt is asked
-    /// between tokens and between layers.
+    /// Decodes a window: greedily, and again at higher temperatures while the text cannot be true. Where none can, it is the
+    /// likeliest of those that do not repeat themselves, as faster-whisper has it: the last, at temperature 1, is mostly noise.
+    /// The interrupt is asked between tokens and between layers.
     pub(crate) fn say(
         &self,
         decoding: &mut Decoding<'_>,
@@ -145,14 +155,17 @@ impl Vocabulary {
         interrupt: &Interrupt<'_>,
     ) -> Result<Said, Error> {
         let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-        let mut said = self.once(decoding, before, temperatures[0], &mut chance, interrupt)?;
+        let mut best = self.once(decoding, before, temperatures[0], &mut chance, interrupt)?;
         for temperature in &temperatures[1..] {
-            if said.is_credible() {
+            if best.is_credible() {
                 break;
             }
-            said = self.once(decoding, before, *temperature, &mut chance, interrupt)?;
+            let said = self.once(decoding, before, *temperature, &mut chance, interrupt)?;
+            if said.is_credible() || said.is_better_than(&best) {
+                best = said;
+            }
         }
-        Ok(said)
+        Ok(best)
     }
 
     fn once(
@@ -298,6 +311,20 @@ impl Chance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_texts_that_cannot_be_true_the_better_is_kept() {
+        let said = |compression_ratio, average_log_probability| Said {
+            tokens: Vec::new(),
+            temperature: 0.0,
+            average_log_probability,
+            compression_ratio,
+            no_speech_probability: 0.0,
+        };
+        let (repeats, unlikely, noise) = (said(3.0, -0.1), said(1.5, -1.2), said(1.5, -3.0));
+        assert!(unlikely.is_better_than(&repeats) && !repeats.is_better_than(&noise));
+        assert!(unlikely.is_better_than(&noise) && !noise.is_better_than(&unlikely));
+    }
 
     #[test]
     fn a_text_that_repeats_itself_compresses_well() {

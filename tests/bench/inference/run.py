@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -235,6 +236,9 @@ def media(quick):
     except (subprocess.CalledProcessError, OSError) as error:
         say(f"NOT RUN: the peers of pictures and speech: {error}")
         return {"not_run": str(error)}
+    if shutil.which("espeak-ng") is None:
+        say("NOT RUN: pictures and speech: espeak-ng, install with apt-get install espeak-ng")
+        return {"not_run": "espeak-ng"}
     run("cargo", "build", "--release", "-p", "fdk-inference", "--features", "vision,speech", "--example", "media_timer")
     run(ROOT / "target/release/cargo-fdk", "assets", "fetch", "efficientnet-lite0", "whisper-tiny-en", "silero-vad")
     run(python, HERE.parent / "media.py", "5" if quick else "15")
