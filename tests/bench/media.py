@@ -209,7 +209,7 @@ def main():
         compare(f"JPEG 1600x1064, {threads} threads", 0.8, picture, peer, photograph(), ROUNDS)
         picture.close()
         speech, peer = Ours("speech", threads), faster_whisper(threads)
-        said = compare(f"30 s of speech, {threads} threads", 1.0, speech, peer, half_minute(), max(3, ROUNDS // 5))
+        said = compare(f"27 s of speech, {threads} threads", 1.0, speech, peer, half_minute(), max(3, ROUNDS // 5))
         speech.close()
     for who, text in zip(("ours", "peer"), said):
         print(f"{who}: {wrong(text):.0f} % of the words wrong: {text}")
