@@ -18,7 +18,8 @@ fn vendored_sources_build_the_same_binary_without_a_network() {
     let context = tempfile::tempdir().unwrap();
     copy_workspace(context.path());
     let mut vendor = cargo_fdk::compile::cargo();
-    vendor.args(["vendor", "--versioned-dirs", "--locked", "-q", ".cargo/vendor"]);
+    // Not -q: it keeps back what belongs into the configuration as well.
+    vendor.args(["vendor", "--versioned-dirs", "--locked", ".cargo/vendor"]);
     let output = vendor.current_dir(context.path()).output().unwrap();
     assert!(output.status.success(), "{}", crate::engine::text(&output.stderr));
     let config = context.path().join(".cargo/config.toml");

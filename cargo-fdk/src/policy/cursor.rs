@@ -152,13 +152,17 @@ impl<'a> Cursor<'a> {
                 Some('$') if self.rest.starts_with("${") => {
                     let at = self.column;
                     let value = self.placeholder()?;
-                    if value.contains(sign) {
+                    if value.contains(|held: char| held == sign || held.is_control()) {
                         return Err(self.fault(
                             at,
-                            format!("{value:?}, which the placeholder stands for, holds a {name}"),
+                            format!("{value:?}, which the placeholder stands for, holds a {name} or a control character"),
                         ));
                     }
                     text.push_str(&value);
+                }
+                // In a message it could be taken for the end of one.
+                Some(next) if next.is_control() => {
+                    return Err(self.fault(self.column, format!("{next:?} has no place in a text")));
                 }
                 Some(next) => {
                     text.push(next);

@@ -251,6 +251,7 @@ fn what_is_not_documented_is_refused_with_its_place() {
             "Allow group Callers to use fn-invocation in tenancy where target.app.id = 'x",
             "1:75: the closing quote is missing",
         ),
+        ("Allow dynamic-group 'g\0roup' to read objects in tenancy", "1:23: '\\0' has no place in a text"),
         (
             "Allow group Callers to use fn-invocation in tenancy where target.app.id == 'x'",
             "1:74: a 'text' in quotes or a /pattern/ belongs here, not \"=\"",
