@@ -157,7 +157,10 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Whether a process is there and no zombie.
 pub(crate) fn runs(pid: &str) -> bool {
-    state(pid).is_some_and(|state| state != 'Z')
+    // The first thread of a killed process is dead before the others are, and only then has it ended.
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let threads: Vec<_> = threads.into_iter().flatten().flatten().collect();
+    threads.len() > 1 || state(pid).is_some_and(|state| state != 'Z')
 }
 
 /// A process's state, as `/proc` has it.
