@@ -21,9 +21,6 @@ fn as_fn_builds(engine: &Engine, folder: &Path, tag: &str) -> String {
 
 #[tokio::test]
 async fn a_functions_folder_is_a_context_of_its_own() {
-    if !crate::thorough("a_functions_folder_is_a_context_of_its_own") {
-        return;
-    }
     let Some(engine) = crate::engine() else { return };
     // The same layers as from the root, but for the folder's name.
     let hello = as_fn_builds(engine, &root().join("examples/hello"), "fdk-test-folder-hello");

@@ -21,15 +21,6 @@ fn engine() -> Option<&'static Engine> {
     ENGINE.get_or_init(Engine::find).as_ref()
 }
 
-/// Whether the tests run that build for many minutes; by itself only the smallest image is built.
-fn thorough(test: &str) -> bool {
-    let asked = std::env::var_os("FDK_IMAGE_ALL").is_some_and(|value| value == "1");
-    if !asked {
-        eprintln!("{test}: left out, FDK_IMAGE_ALL=1 runs it");
-    }
-    asked
-}
-
 #[tokio::test]
 async fn hello_is_a_small_image_that_answers_and_stops() {
     let Some(engine) = engine() else { return };
@@ -82,9 +73,6 @@ async fn embed_answers_the_same_after_a_pause() {
 
 #[tokio::test]
 async fn memory_that_runs_out_ends_one_container() {
-    if !thorough("memory_that_runs_out_ends_one_container") {
-        return;
-    }
     let Some(engine) = engine() else { return };
     let probe = engine.build("probe");
     let container = Container::start(&probe, 64, &[]);
@@ -98,9 +86,6 @@ async fn memory_that_runs_out_ends_one_container() {
 
 #[tokio::test]
 async fn images_keep_the_contract() {
-    if !thorough("images_keep_the_contract") {
-        return;
-    }
     let Some(engine) = engine() else { return };
     let probe = engine.build("probe");
     judge(&["--image", &probe, "--probe"]);
