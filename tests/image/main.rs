@@ -3,6 +3,7 @@
 mod engine;
 mod folders;
 mod offline;
+mod scaffold;
 
 use engine::{Container, Engine, file_of, told};
 use serde_json::{Value, json};

@@ -24,6 +24,9 @@ fn a_new_project_builds_passes_its_test_and_answers() {
     let tested =
         run(cargo().args(["test", "--offline"]).current_dir(&project).env("CARGO_TARGET_DIR", &target));
     assert!(tested.contains("test tests::greets ... ok"), "{tested}");
+    let lint = ["clippy", "--offline", "--all-targets", "--", "-D", "warnings"];
+    run(cargo().args(lint).current_dir(&project).env("CARGO_TARGET_DIR", &target));
+    run(cargo().args(["fmt", "--check"]).current_dir(&project));
     // As the alias has just built it.
     let mut invoke = Command::new(root().join("target/release/cargo-fdk"));
     invoke.args(["invoke", ".", "--data", "{\"name\": \"new\"}"]).current_dir(&project);
@@ -31,4 +34,16 @@ fn a_new_project_builds_passes_its_test_and_answers() {
     assert!(reply.contains("{\"message\":\"Hello new\"}"), "{reply}");
     let again = cargo().args(["fdk", "new"]).arg(&project).current_dir(root()).output().unwrap();
     assert_eq!(again.status.code(), Some(1), "one that is there is left alone");
+}
+
+#[test]
+fn one_that_sees_pictures_passes_its_test_on_the_real_model() {
+    let above = tempfile::tempdir().unwrap();
+    let project = above.path().join("eye");
+    run(cargo().args(["fdk", "new", "--task", "classify_image"]).arg(&project).current_dir(root()));
+    cargo_fdk::assets::fetch(&project.join("model-assets"), &["efficientnet-lite0".to_owned()]).unwrap();
+    let mut test = cargo();
+    test.args(["test", "--offline", "--", "--nocapture"]).current_dir(&project);
+    let tested = run(test.env("CARGO_TARGET_DIR", root().join("target/new")));
+    assert!(tested.contains("test tests::answers ... ok") && !tested.contains("NOT RUN"), "{tested}");
 }

@@ -20,6 +20,7 @@ pub(super) fn files(name: &str, task: Task, init: bool) -> Result<Vec<File>> {
         file("Dockerfile", template.fill(include_str!("template/Dockerfile"))),
         file(".dockerignore", "target\n.git\n"),
         file(".gitignore", "target\nmodel-assets/*/\n"),
+        file(".github/workflows/ci.yml", template.fill(include_str!("template/ci.yml"))),
         file("README.md", template.fill(include_str!("template/README.md"))),
         file(
             "src/main.rs",
@@ -101,13 +102,17 @@ impl Template<'_> {
     fn fill(&self, template: &str) -> String {
         let (request, field) = self.example();
         let (task, model, _) = self.task();
-        let fetch = if model.is_empty() {
-            String::new()
-        } else {
-            format!("cargo fdk assets fetch {model} && cargo fdk assets prepare {model}\n")
-        };
+        let (mut fetch, mut step, mut environment) = <(String, String, String)>::default();
+        if !model.is_empty() {
+            fetch = format!("cargo fdk assets fetch {model} && cargo fdk assets prepare {model}\n");
+            step = format!("      - run: {fetch}");
+            environment = format!("--env FDK_MODEL={model} --env FDK_TASK={task} ");
+        }
         [
             ("@FETCH@", fetch.as_str()),
+            ("@FETCH_STEP@", &step),
+            ("@ENVIRONMENT@", &environment),
+            ("@MEMORY@", &self.memory().to_string()),
             ("@NAME@", self.name),
             ("@MODEL@", model),
             ("@TASK@", task),
@@ -138,13 +143,18 @@ impl Template<'_> {
         )
     }
 
-    fn func_yaml(&self) -> String {
-        let (task, model, _) = self.task();
-        let memory = match self.task {
+    /// The shape that the model needs, in MB.
+    fn memory(&self) -> u64 {
+        match self.task {
             Task::None => 128,
             Task::Generate | Task::Transcribe => 512,
             _ => 256,
-        };
+        }
+    }
+
+    fn func_yaml(&self) -> String {
+        let (task, model, _) = self.task();
+        let memory = self.memory();
         let config = if self.task == Task::None {
             String::new()
         } else {

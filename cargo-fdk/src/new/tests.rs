@@ -12,6 +12,13 @@ fn each_task_is_a_function_folder_that_resolves_offline() {
         let function = Function::read(&folder).unwrap();
         assert_eq!((function.name(), function.package()), ("shop", "shop"));
         assert_eq!(function.model().is_some(), *task != Task::None);
+        let workflow = std::fs::read_to_string(folder.join(".github/workflows/ci.yml")).unwrap();
+        let workflow: serde_json::Value = serde_yaml_ng::from_str(&workflow).unwrap();
+        let steps = workflow["jobs"]["function"]["steps"].as_array().unwrap();
+        let fetches = steps.iter().filter_map(|step| step["run"].as_str()).any(|run| run.contains(" fetch "));
+        assert_eq!(fetches, *task != Task::None);
+        let judged = steps.last().unwrap()["run"].as_str().unwrap();
+        assert!(judged.starts_with("cargo fdk check --image shop") && !judged.contains('@'), "{judged}");
         let tree = crate::compile::cargo()
             .args(["tree", "--offline", "--manifest-path"])
             .arg(folder.join("Cargo.toml"))
