@@ -42,6 +42,17 @@ async fn hello_is_a_small_image_that_answers_and_stops() {
 }
 
 #[tokio::test]
+async fn a_static_one_needs_no_base() {
+    let Some(engine) = engine() else { return };
+    // After the engine's own arguments, so they win.
+    let more = ["--build-arg", "FUNCTION=hello", "--build-arg", "STATIC=1", "--build-arg", "RUNTIME=scratch"];
+    let image = engine.build_in(&root(), "fdk-test-static", &more);
+    let container = Container::start(&image, 128, &[]);
+    assert_eq!(container.call("{\"name\":\"scratch\"}").await["message"], "Hello scratch");
+    assert_eq!(container.stop(), "0");
+}
+
+#[tokio::test]
 async fn embed_answers_the_same_after_a_pause() {
     let Some(engine) = engine() else { return };
     let embed = engine.build("embed");
