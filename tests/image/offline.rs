@@ -28,8 +28,8 @@ fn vendored_sources_build_the_same_binary_without_a_network() {
     assert!(binary(&hello) == binary(&offline), "the two builds gave two binaries");
 }
 
-/// What is in the workspace and no build's output.
-fn copy_workspace(to: &Path) {
+/// What is in the workspace and no build's output, and no model.
+pub(crate) fn copy_workspace(to: &Path) {
     let pack = "tar -C \"$0\" --exclude=target --exclude=.workspace --exclude=.git --exclude=.venv --exclude=vendor \
                 --exclude='model-assets/*/*' -c . | tar -C \"$1\" -x";
     let status = Command::new("sh").args(["-ec", pack]).arg(root()).arg(to).status().unwrap();

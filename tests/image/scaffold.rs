@@ -1,6 +1,6 @@
 //! What `cargo fdk new` makes, as an image; and the image that makes it for `fn init`.
 
-use crate::engine::{Container, Engine, docker, text};
+use crate::engine::{Container, Engine, docker, file_of, text};
 use workspace_tests::root;
 
 /// What `cargo fdk new` prints.
@@ -17,7 +17,9 @@ fn image(engine: &Engine, name: &str, task: &str, model: Option<&str>) -> String
     let project = above.path().join(name);
     new(&[project.to_str().unwrap(), "--task", task]);
     if let Some(model) = model {
-        cargo_fdk::assets::fetch(&project.join("model-assets"), &[model.to_owned()]).unwrap();
+        let (assets, model) = (project.join("model-assets"), [model.to_owned()]);
+        cargo_fdk::assets::fetch(&assets, &model).unwrap();
+        cargo_fdk::assets::prepare(&assets, &model, fdk_inference::Precision::F16, false).unwrap();
     }
     engine.build_in(&project, &format!("fdk-test-{name}"), &[])
 }
@@ -37,7 +39,12 @@ async fn one_with_a_model_as_well() {
     let container = Container::start(&image, 256, &["FDK_MODEL=minilm", "FDK_TASK=embed"]);
     let reply = container.call("{\"inputs\":\"a text\"}").await;
     assert_eq!(reply["embeddings"][0].as_array().unwrap().len(), 384);
+    let logs = container.logs();
+    assert!(logs.contains("\"model_verified\":\"at build\""), "{logs}");
     assert_eq!(container.stop(), "0");
+    let folder = tempfile::tempdir().unwrap();
+    let files = file_of(&image, "/function/model-assets/minilm", folder.path());
+    assert!(files.join("model.prepared").is_file() && !files.join("model.safetensors").exists());
 }
 
 /// The CLI sets the name and unpacks what comes (`RunInitImage` of its source).

@@ -111,3 +111,44 @@ fn explain_says_which_statement_decides() {
     let (code, said) = explain(&["--as", &user, "--do", "InvokeFunctions", "--on", function]);
     assert!(code == 2 && said.contains("InvokeFunction"), "{said}");
 }
+
+/// The statements that `deploy/` makes a policy of, in force here: who is in which group, and what then is done or refused.
+#[test]
+fn what_is_deployed_is_what_the_laptop_enforces() {
+    let endpoint = Endpoint::start(EVERYTHING, &["examples/hello"], |_| {});
+    let list = format!("/20181201/applications?compartmentId={}", endpoint.compartment());
+    let app = endpoint.json("GET", &list, &Value::Null).1[0]["id"].as_str().unwrap().to_owned();
+    let functions = format!("/20181201/functions?applicationId={app}");
+    let hello = endpoint.json("GET", &functions, &Value::Null).1[0]["id"].as_str().unwrap().to_owned();
+    let other = endpoint.create("hello:0.0.1", 128, &json!({}));
+    let statements = std::fs::read_to_string(root().join("deploy/policies.txt")).unwrap();
+    let enforce = |invokers: &str, deployers: &str| {
+        let compartment = endpoint.compartment();
+        let named = [
+            ("invokers", invokers),
+            ("deployers", deployers),
+            ("compartment_id", &compartment),
+            ("function_id", &hello),
+            ("application_id", &app),
+        ];
+        let fill = |text: String, (name, value): (&str, &str)| text.replace(&format!("${{{name}}}"), value);
+        let filled = named.into_iter().fold(statements.clone(), fill);
+        // As the program does, without the statements for what this stack has not.
+        let whole = filled.lines().filter(|line| !line.contains("${"));
+        endpoint.allow(&whole.collect::<Vec<_>>().join("\n"));
+    };
+    let invoked = |function: &str| endpoint.invoke(function, &json!({"name": "you"})).0;
+    let seen =
+        |function: &str| endpoint.json("GET", &format!("/20181201/functions/{function}"), &Value::Null).0;
+    let changed = || {
+        let path = format!("/20181201/functions/{hello}");
+        endpoint.json("PUT", &path, &json!({"memoryInMBs": 256})).0
+    };
+    enforce("Administrators", "nobody");
+    assert_eq!((invoked(&hello), seen(&hello), changed()), (200, 200, 404));
+    assert_eq!((invoked(&other), seen(&other)), (404, 404), "exactly this function");
+    enforce("nobody", "Administrators");
+    assert_eq!((invoked(&hello), changed()), (404, 200), "who deploys does not call");
+    enforce("nobody", "nobody");
+    assert_eq!((invoked(&hello), seen(&hello), changed()), (404, 404, 404));
+}

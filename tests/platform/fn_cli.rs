@@ -4,6 +4,7 @@ use crate::start::Platform;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
+use workspace_tests::not_run::unasked;
 use workspace_tests::root;
 
 /// A user with the CLI and a platform.
@@ -16,8 +17,7 @@ struct User {
 impl User {
     fn start(test: &str) -> Option<Self> {
         let Ok(cli) = std::env::var("FN") else {
-            // No package of a registry has it, so nobody can be required to.
-            eprintln!("NOT RUN: {test}; set FN to the Fn CLI");
+            unasked(test, "set FN to the Fn CLI");
             return None;
         };
         let home = tempfile::tempdir().unwrap();
