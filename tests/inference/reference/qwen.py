@@ -7,7 +7,8 @@ with the code under test: the files are written by the `gguf` package, the forwa
 
 Qwen 2 has biases on queries, keys and values and shares its table with the head; Qwen 3 has a norm over each head's queries and
 keys, heads that are not the width divided by their number, and a head of its own. Both turn the halves of a head against each
-other. The vocabulary is every byte and one merge.
+other. The vocabulary is every byte and one merge. Each is written in f32 and with its matrices in blocks of eight bits (Q8_0), whose
+reference computes with the numbers that the blocks stand for.
 """
 
 import argparse
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+from gguf.quants import dequantize, quantize
 
+Q8_0 = gguf.GGMLQuantizationType.Q8_0
 WIDTH, LAYERS, HEADS, KV, FORWARD, BASE, EPSILON = 32, 2, 4, 2, 64, 1e6, 1e-6
 PROMPT = "What the heck is 7 times 8? Größe 東京"
 
@@ -41,8 +44,8 @@ def encode(text):
 
 
 class Model:
-    def __init__(self, kind):
-        self.kind, self.head = kind, WIDTH // HEADS if kind == "qwen2" else 16
+    def __init__(self, kind, blocks=False):
+        self.blocks, self.kind, self.head = blocks, kind, WIDTH // HEADS if kind == "qwen2" else 16
         random = np.random.default_rng({"qwen2": 2, "qwen3": 3}[kind])
         weight = lambda *shape: (random.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
         gain = lambda size: (1 + 0.1 * random.standard_normal(size)).astype(np.float32)
@@ -61,6 +64,11 @@ class Model:
             put("ffn_down.weight", weight(WIDTH, FORWARD))
         if kind == "qwen3":
             self.tensors["output.weight"] = weight(len(TOKENS), WIDTH)
+        self.packed = {}
+        for name, value in self.tensors.items():
+            if blocks and value.ndim == 2:
+                self.packed[name] = quantize(value, Q8_0)
+                self.tensors[name] = dequantize(self.packed[name], Q8_0)
 
     def write(self, path):
         writer = gguf.GGUFWriter(path, self.kind)
@@ -72,7 +80,10 @@ class Model:
         writer.add_tokenizer_model("gpt2"), writer.add_tokenizer_pre("qwen2"), writer.add_token_list(TOKENS)
         writer.add_token_types([3] + [1] * (len(TOKENS) - 1)), writer.add_token_merges(["h e"]), writer.add_eos_token_id(0)
         for name, value in self.tensors.items():
-            writer.add_tensor(name, value)
+            if name in self.packed:
+                writer.add_tensor(name, self.packed[name], raw_dtype=Q8_0)
+            else:
+                writer.add_tensor(name, value)
         writer.write_header_to_file(), writer.write_kv_data_to_file(), writer.write_tensors_to_file(), writer.close()
 
     def norm(self, x, name):
@@ -118,12 +129,13 @@ def main():
     arguments.add_argument("--out", type=Path, required=True)
     arguments = arguments.parse_args()
     golden, ids = {"prompt": PROMPT, "ids": encode(PROMPT)}, encode(PROMPT)
-    for kind in ["qwen2", "qwen3"]:
-        folder = arguments.checkpoints / kind
+    for kind, blocks in [("qwen2", False), ("qwen3", False), ("qwen2", True), ("qwen3", True)]:
+        name = kind + ("-q8_0" if blocks else "")
+        folder = arguments.checkpoints / name
         folder.mkdir(exist_ok=True)
-        model = Model(kind)
+        model = Model(kind, blocks)
         model.write(folder / "model.gguf")
-        golden[kind] = [float(f"{number:.7g}") for number in model.forward(ids)[-1]]
+        golden[name] = [float(f"{number:.7g}") for number in model.forward(ids)[-1]]
     arguments.out.write_text(json.dumps(golden, ensure_ascii=False) + "\n", "utf-8")
 
 
