@@ -42,6 +42,7 @@ def openai_chat():
     events = list(client.chat.completions.create(**ask, stream=True, stream_options={"include_usage": True}))
     said["streamed"] = "".join(event.choices[0].delta.content or "" for event in events if event.choices)
     said["streamed_tokens"] = events[-1].usage.completion_tokens
+    said["streamed_ids"] = len({(event.id, event.created) for event in events})
     schema = {"type": "object", "properties": {"colour": {"enum": ["red", "green"]}}, "required": ["colour"]}
     form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
     reply = client.chat.completions.create(**ask | {"max_tokens": 30}, response_format=form)

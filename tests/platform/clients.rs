@@ -55,6 +55,7 @@ fn their_clients_chat_with_a_generating_model() {
     );
     assert!(!words.is_empty() && said["tokens"][0] == 3 && said["tokens"][1].as_u64().unwrap() > 5, "{said}");
     assert_eq!((&said["streamed"], &said["streamed_tokens"]), (&words.into(), &3.into()));
+    assert_eq!(said["streamed_ids"], 1, "one stream, one id and one time");
     assert!(["red", "green"].contains(&said["json"]["colour"].as_str().unwrap()), "{said}");
     assert_eq!((&said["object"], &said["completed"]), (&true.into(), &" i j k".into()));
     assert_eq!(said["refused"][0], "logit_bias");

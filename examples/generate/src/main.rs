@@ -77,6 +77,8 @@ mod tests {
             (said.as_str(), &events[events.len() - 1]["choices"][0]["finish_reason"]),
             (text, &json!("length"))
         );
+        let one = (&events[0]["id"], &events[0]["created"]);
+        assert!(events.iter().all(|event| (&event["id"], &event["created"]) == one), "{events:?}");
 
         let content = json!([{"type": "TEXT", "text": "Name a colour."}]);
         let request = json!({"apiFormat": "GENERIC", "messages": [{"role": "USER", "content": content}], "maxTokens": 3});

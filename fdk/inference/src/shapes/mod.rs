@@ -5,6 +5,7 @@ mod oci;
 mod oci_chat;
 mod openai;
 mod openai_chat;
+mod openai_said;
 mod tei;
 
 use crate::error::Error;
@@ -64,7 +65,7 @@ pub enum Asked {
     Generate(GenerateRequest, Form),
 }
 
-/// How the client wants its reply.
+/// How the client wants its reply; read anew for each.
 #[expect(clippy::struct_excessive_bools, reason = "each is a client's own wish")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Form {
@@ -76,6 +77,8 @@ pub struct Form {
     usage: bool,
     /// In the format of Cohere's models (OCI).
     cohere: bool,
+    /// What all events of the reply have in common (OpenAI).
+    stamp: openai_said::Stamp,
 }
 
 /// What the shapes say of the model.
@@ -160,8 +163,8 @@ impl Shape {
     pub fn generated(self, reply: &GenerateReply, form: Form) -> Value {
         match (self.family, self.operation) {
             (Family::Oci, _) => oci_chat::generated(reply, form.cohere),
-            (_, Operation::Complete) => openai_chat::completed(reply),
-            _ => openai_chat::generated(reply),
+            (_, Operation::Complete) => openai_said::completed(reply, form.stamp),
+            _ => openai_said::generated(reply, form.stamp),
         }
     }
 
@@ -169,8 +172,8 @@ impl Shape {
     pub fn piece(self, text: &str, first: bool, reply: &GenerateReply, form: Form) -> Vec<Value> {
         match (self.family, self.operation) {
             (Family::Oci, _) => vec![oci_chat::piece(text, form.cohere)],
-            (_, Operation::Complete) => vec![openai_chat::completion_piece(text, None, reply)],
-            _ => openai_chat::pieces(text, first, reply),
+            (_, Operation::Complete) => vec![openai_said::completion_piece(text, None, reply, form.stamp)],
+            _ => openai_said::pieces(text, first, reply, form.stamp),
         }
     }
 
@@ -180,7 +183,7 @@ impl Shape {
             (Family::Oci, _) => (vec![oci_chat::end(reply, form.cohere)], None),
             (_, operation) => {
                 let chat = operation != Operation::Complete;
-                (openai_chat::end(reply, chat, form.usage), Some("[DONE]"))
+                (openai_said::end(reply, chat, form.usage, form.stamp), Some("[DONE]"))
             }
         }
     }

@@ -1,15 +1,14 @@
-//! OpenAI's `/v1/chat/completions` and `/v1/completions` (API reference of OpenAI, 2024), whole and streamed.
+//! OpenAI's `/v1/chat/completions` and `/v1/completions` (API reference of OpenAI, 2024): the requests.
 
+use super::openai_said::Stamp;
 use super::{Asked, Described, Form};
 use crate::chat::{Message, Role};
 use crate::error::Error;
-use crate::generate::{FinishReason, GenerateReply, GenerateRequest};
+use crate::generate::GenerateRequest;
 use crate::grammar::Schema;
 use crate::texts::one_or_many;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::hash::{BuildHasher as _, RandomState};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What both have. What would change the reply and is not served is refused by name.
 #[derive(Deserialize)]
@@ -101,7 +100,7 @@ impl Common {
         request.stop = self.stop.map_or_else(Vec::new, |stop| stop.0);
         request.stream = self.stream.unwrap_or(false);
         let usage = self.stream_options.is_some_and(|options| options.include_usage);
-        Asked::Generate(request, Form { usage, ..Form::default() })
+        Asked::Generate(request, Form { usage, stamp: Stamp::now(), ..Form::default() })
     }
 }
 
@@ -212,80 +211,6 @@ pub(super) fn completion(body: &[u8], model: Described<'_>) -> Result<Asked, Err
     Ok(common.ask(GenerateRequest::prompt(asked.prompt)))
 }
 
-/// There is no reason `deadline` there: the reply was cut, as by a limit of its length.
-fn reason(reply: &GenerateReply) -> &'static str {
-    match reply.finish_reason {
-        FinishReason::Stop => "stop",
-        FinishReason::Length | FinishReason::Deadline => "length",
-    }
-}
-
-fn usage(reply: &GenerateReply) -> Value {
-    let usage = reply.usage;
-    json!({
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-    })
-}
-
-fn envelope(object: &str, prefix: &str, choice: &Value, reply: &GenerateReply) -> Value {
-    let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    json!({
-        "id": format!("{prefix}-{:016x}", RandomState::new().hash_one(created)),
-        "object": object,
-        "created": created,
-        "model": reply.model,
-        "choices": [choice],
-    })
-}
-
-pub(super) fn generated(reply: &GenerateReply) -> Value {
-    let message = json!({"role": "assistant", "content": reply.text, "refusal": null});
-    let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": reason(reply)});
-    let mut whole = envelope("chat.completion", "chatcmpl", &choice, reply);
-    whole["usage"] = usage(reply);
-    whole
-}
-
-pub(super) fn completed(reply: &GenerateReply) -> Value {
-    let mut whole = completion_piece(&reply.text, Some(reason(reply)), reply);
-    whole["usage"] = usage(reply);
-    whole
-}
-
-pub(super) fn completion_piece(text: &str, reason: Option<&str>, reply: &GenerateReply) -> Value {
-    let choice = json!({"index": 0, "text": text, "logprobs": null, "finish_reason": reason});
-    envelope("text_completion", "cmpl", &choice, reply)
-}
-
-fn chunk(delta: &Value, reason: Option<&str>, reply: &GenerateReply) -> Value {
-    let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason});
-    envelope("chat.completion.chunk", "chatcmpl", &choice, reply)
-}
-
-pub(super) fn pieces(text: &str, first: bool, reply: &GenerateReply) -> Vec<Value> {
-    let opening = first.then(|| chunk(&json!({"role": "assistant", "content": ""}), None, reply));
-    let piece = (!text.is_empty()).then(|| chunk(&json!({ "content": text }), None, reply));
-    opening.into_iter().chain(piece).collect()
-}
-
-pub(super) fn end(reply: &GenerateReply, chat: bool, with_usage: bool) -> Vec<Value> {
-    let mut events = vec![if chat {
-        chunk(&json!({}), Some(reason(reply)), reply)
-    } else {
-        completion_piece("", Some(reason(reply)), reply)
-    }];
-    if with_usage {
-        let mut last = events[0].clone();
-        last["choices"] = json!([]);
-        last["usage"] = usage(reply);
-        events.push(last);
-    }
-    events
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Shape;
@@ -294,12 +219,6 @@ mod tests {
 
     fn read(path: &str, body: &Value) -> Result<Asked, Error> {
         Shape::at(path).unwrap().read(body.to_string().as_bytes(), MODEL)
-    }
-
-    fn reply() -> GenerateReply {
-        let usage = json!({"prompt_tokens": 5, "completion_tokens": 2, "cached_tokens": 3});
-        let reply = json!({"text": "hi", "finish_reason": "deadline", "usage": usage, "model": "m"});
-        serde_json::from_value(reply).unwrap()
     }
 
     #[test]
@@ -339,21 +258,5 @@ mod tests {
         assert_eq!(path(json!({"messages": [{"role": "tool", "content": "a"}]})), "messages[0].role");
         let image = json!([{"type": "image_url", "image_url": {"url": "u"}}]);
         assert_eq!(path(json!({"messages": [{"role": "user", "content": image}]})), "messages[0].content");
-    }
-
-    #[test]
-    fn replies_are_those_the_library_reads() {
-        let whole = generated(&reply());
-        assert_eq!(whole["choices"][0]["message"]["content"], "hi");
-        assert_eq!(
-            (&whole["choices"][0]["finish_reason"], &whole["usage"]["total_tokens"]),
-            (&json!("length"), &json!(7))
-        );
-        assert_eq!(completed(&reply())["choices"][0]["text"], "hi");
-        let pieces = pieces("a", true, &reply());
-        assert_eq!(pieces[0]["choices"][0]["delta"]["role"], "assistant");
-        assert_eq!(pieces[1]["choices"][0]["delta"]["content"], "a");
-        let end = end(&reply(), true, true);
-        assert_eq!((end.len(), &end[1]["choices"]), (2, &json!([])));
     }
 }
