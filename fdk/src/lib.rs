@@ -54,6 +54,8 @@ mod principal;
 #[cfg(feature = "inference")]
 mod serve;
 #[cfg(feature = "inference")]
+mod shaped;
+#[cfg(feature = "inference")]
 mod stream;
 pub mod testing;
 #[cfg(feature = "speech")]
@@ -72,7 +74,8 @@ pub use function::{Function, function, run};
 pub use init::Init;
 #[cfg(feature = "inference")]
 pub use serve::{Served, answer, serve_assets, served};
-
+#[cfg(feature = "inference")]
+pub use shaped::{classify, rerank};
 #[cfg(feature = "speech")]
 pub use transcribe::transcribe;
 

@@ -109,8 +109,15 @@ const SHAPES: [(&str, Family, Operation); 11] = [
 ];
 
 impl Shape {
-    /// The shape that a path asks for; `None` for any other path, where the task's own shape is.
-    pub fn at(path: &str) -> Option<Self> {
+    /// The shape that a request asks for by its path; `None` for any other path, where the task's own shape is. At `/rerank`
+    /// functions have the task's own as well: a request with `documents` is not TEI's.
+    pub fn of(path: &str, body: &[u8]) -> Option<Self> {
+        let shape = Self::at(path)?;
+        let shared = (shape.family, shape.operation) == (Family::Tei, Operation::Rerank);
+        (!shared || !tei::is_native_rerank(body)).then_some(shape)
+    }
+
+    fn at(path: &str) -> Option<Self> {
         let path = path.trim_end_matches('/');
         let found = SHAPES.iter().find(|(end, ..)| path.ends_with(end));
         found.map(|(_, family, operation)| Self { family: *family, operation: *operation })
@@ -234,6 +241,17 @@ mod tests {
         assert_eq!(operation("/embed/"), Some((Family::Tei, Operation::Embed)));
         assert_eq!(operation("/t/app/serve"), None);
         assert_eq!(operation("/"), None);
+    }
+
+    #[test]
+    fn the_tasks_own_ranking_is_told_by_its_documents() {
+        let family =
+            |path, body: &Value| Shape::of(path, body.to_string().as_bytes()).map(|shape| shape.family);
+        let (own, teis) = (json!({"query": "q", "documents": ["a"]}), json!({"query": "q", "texts": ["a"]}));
+        assert_eq!(family("/t/app/rerank", &own), None);
+        assert_eq!(family("/t/app/rerank", &teis), Some(Family::Tei));
+        assert_eq!(family("/rerank", &json!(null)), Some(Family::Tei), "whose error it is");
+        assert_eq!(family("/20231130/actions/rerankText", &own), Some(Family::Oci));
     }
 
     #[test]

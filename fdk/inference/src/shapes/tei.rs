@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::rerank::{RerankReply, RerankRequest};
 use crate::texts::{many, one_or_many, yes};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 #[derive(Deserialize)]
@@ -67,6 +68,16 @@ pub(super) struct Rerank {
     _truncate: Option<bool>,
     #[serde(default)]
     truncation_direction: Direction,
+}
+
+/// Whether it is the task's own request rather than TEI's: that one has documents, this one texts.
+pub(super) fn is_native_rerank(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Native {
+        #[serde(rename = "documents")]
+        _documents: IgnoredAny,
+    }
+    serde_json::from_slice::<Native>(body).is_ok()
 }
 
 pub(super) fn rerank(asked: Rerank) -> Result<Asked, Error> {
