@@ -1,5 +1,5 @@
-"""Asks a served model as people's own clients do: clients.py openai|oci|openai-chat|oci-chat BASE_URL [KEY_FILE]. Prints one
-JSON object."""
+"""Asks a served model as people's own clients do: clients.py openai|oci|openai-chat|oci-chat|oci-rerank BASE_URL [KEY_FILE].
+Prints one JSON object."""
 
 import json
 import sys
@@ -112,5 +112,29 @@ def with_oci():
     return said
 
 
-asks = {"openai": with_openai, "oci": with_oci, "openai-chat": openai_chat, "oci-chat": oci_chat}
+def oci_rerank():
+    client, models, failure = oci_client()
+    details = lambda documents, **more: models.RerankTextDetails(
+        input="How hot is boiling water?",
+        documents=documents,
+        compartment_id="ocid1.compartment.oc1..c",
+        serving_mode=models.OnDemandServingMode(model_id="minilm"),
+        **more,
+    )
+    documents = ["Bread is baked in an oven.", "Water boils at 100 degrees.", "Ice is frozen water."]
+    reply = client.rerank_text(details(documents, top_n=2, is_echo=True)).data
+    said = {"model": reply.model_id, "version": reply.model_version, "documents": documents}
+    said["ranks"] = [[rank.index, rank.relevance_score, rank.document.text] for rank in reply.document_ranks]
+    plain = client.rerank_text(details(documents)).data.document_ranks
+    said["plain"] = [[rank.index, rank.document] for rank in plain]
+    try:
+        client.rerank_text(details(["short", "long " * 60_000]))
+    except failure as error:
+        said["long"] = [error.status, error.code, error.message]
+    return said
+
+
+asks = {
+    "openai": with_openai, "oci": with_oci, "openai-chat": openai_chat, "oci-chat": oci_chat, "oci-rerank": oci_rerank,
+}  # fmt: skip
 print(json.dumps(asks[which]()))
