@@ -11,6 +11,7 @@ mod endurance;
 mod faults;
 mod fn_cli;
 mod hostile;
+mod linked;
 mod new;
 mod oci;
 mod page;
