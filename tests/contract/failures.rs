@@ -1,9 +1,10 @@
 //! Failures of every kind: the status on the wire, and a process that lives on.
 
+use cargo_fdk::agent::{Container, Spec};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use workspace_tests::function;
-use workspace_tests::http1::deadline;
+use workspace_tests::http1::{deadline, request};
 
 #[tokio::test]
 async fn the_wire_knows_three_statuses_and_the_state_survives_them_all() {
@@ -96,12 +97,38 @@ async fn the_deadline_is_answered_504_and_the_state_stays() {
 async fn a_caller_that_leaves_stops_the_work() {
     let container = function::start("probe", &[]).await;
     let mut connection = function::connect(&container).await;
-    connection.send(&workspace_tests::http1::request(&[], b"{\"log\":\"begun\",\"sleep_ms\":60000}")).await;
+    connection.send(&request(&[], b"{\"log\":\"begun\",\"sleep_ms\":60000}")).await;
     function::wait_for_line(&container, "begun").await;
     drop(connection);
     let reply = function::connect(&container).await.call(&[], b"next").await;
     assert_eq!(reply.text(), "next");
     function::wait_for_line(&container, "the caller left before the reply").await;
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_stops_the_model() {
+    let assets = cargo_fdk::assets::obtain("smollm2").unwrap();
+    let mut spec = Spec::new("talker", env!("CARGO_BIN_EXE_talker").into());
+    spec.config = vec![("FDK_ASSETS_DIR".into(), assets.display().to_string())];
+    spec.visible = vec![assets];
+    spec.memory = 512;
+    let container = Container::start(&spec).await.unwrap();
+    let counted = |most: usize| json!({"prompt": "1, 2, 3, 4, 5, 6, 7,", "max_tokens": most}).to_string();
+    // Waits for the model to be loaded.
+    let mut connection = function::connect(&container).await;
+    assert_eq!(connection.call(&[], counted(3).as_bytes()).await.status, 200);
+    // Its deadline is not what ends it.
+    let far = deadline(Duration::from_mins(10));
+    connection.send(&request(&[("Fn-Deadline", &far)], counted(2000).as_bytes())).await;
+    function::wait_for_line(&container, "begun 2000").await;
+    drop(connection);
+    let reply = function::connect(&container).await.call(&[], counted(4).as_bytes()).await;
+    assert_eq!((reply.status, &reply.json()["usage"]["completion_tokens"]), (200, &json!(4)));
+    function::wait_for_line(&container, "the caller left before the reply").await;
+    let lines = function::wait_for_line(&container, "ended 4: ").await;
+    let ended = lines.iter().find_map(|line| line.strip_prefix("ended 2000: Deadline after "));
+    let made: usize = ended.unwrap_or_else(|| panic!("it went on: {lines:#?}")).parse().unwrap();
+    assert!(made < 2000, "{made}");
 }
 
 #[tokio::test]
