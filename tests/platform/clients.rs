@@ -1,4 +1,4 @@
-//! The clients that people already have, against a function without code.
+//! The clients that people already have, against functions that answer in their shapes.
 
 use crate::start::Platform;
 use cargo_fdk::function::Function;
