@@ -74,9 +74,10 @@ async fn every_failure_is_a_line_with_the_call_id() {
 async fn the_deadline_is_answered_504_and_the_state_stays() {
     let container = function::start("probe", &[]).await;
     let mut connection = function::connect(&container).await;
-    for (knob, ms) in [("sleep_ms", 20_000), ("block_ms", 4_000)] {
+    for (knob, ms) in [("sleep_ms", 20_000), ("block_ms", 8_000)] {
         let began = Instant::now();
-        let soon = deadline(Duration::from_millis(1999));
+        // Long enough for the handler to have begun, on a machine with much else to do.
+        let soon = deadline(Duration::from_secs(4));
         let reply =
             connection.call(&[("Fn-Deadline", &soon)], json!({knob: ms}).to_string().as_bytes()).await;
         assert_eq!(reply.status, 504, "{knob}");
@@ -134,7 +135,7 @@ async fn a_caller_that_leaves_stops_the_model() {
 #[tokio::test]
 async fn a_failing_loader_answers_who_waits_and_ends() {
     let mut container =
-        function::start("probe", &[("PROBE_INIT_SLEEP_MS", "300"), ("PROBE_INIT_FAIL", "no weights")]).await;
+        function::start("probe", &[("PROBE_INIT_SLEEP_MS", "2000"), ("PROBE_INIT_FAIL", "no weights")]).await;
     let mut connection = function::connect(&container).await;
     let reply = connection.call(&[], b"{}").await;
     assert_eq!(reply.status, 502);
