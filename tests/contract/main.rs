@@ -4,5 +4,6 @@ mod failures;
 mod gateway;
 mod hostile;
 mod lifecycle;
+mod logs;
 mod requests;
 mod socket;

@@ -36,6 +36,8 @@ pub(crate) struct Knobs {
     pub(crate) allocate_mb: Option<u64>,
     /// Prints this line on stdout and stderr.
     pub(crate) log: Option<String>,
+    /// Says this in a `tracing` event of level info.
+    pub(crate) event: Option<String>,
     /// Replies with `env`, `headers`, `context` or `threads`.
     pub(crate) show: Option<String>,
 }

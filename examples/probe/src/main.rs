@@ -43,6 +43,9 @@ async fn probe(cx: Context<State>, body: Bytes) -> Result<Reply> {
     if let Some(line) = &knobs.log {
         show::print(line);
     }
+    if let Some(message) = &knobs.event {
+        tracing::info!("{message}");
+    }
     if let Some(pause) = knobs.sleep_ms {
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }

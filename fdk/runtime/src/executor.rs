@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::handler::{BoxService, Invocation};
 use crate::init::{Init, Refusal};
 use crate::logframe::LogFrame;
+use crate::logs::CALL_SPAN;
 use crate::reactor::Reactor;
 use crate::reply::{Body, Chunks, Reply};
 use bytes::Bytes;
@@ -213,8 +214,8 @@ async fn serve<S: 'static>(
     if let Some(frame) = frame {
         frame.write(call.envelope());
     }
-    // An error span, so that no level filter takes the call id from the handler's own events.
-    let span = tracing::error_span!("call", id = call.id());
+    // The filter lets this target through whatever it is told of others: see `logs`.
+    let span = tracing::error_span!(target: CALL_SPAN, "call", id = call.id());
     let invocation = Invocation { context: Context::new(call.clone(), state), body };
     let work = async move {
         std::future::poll_fn(|cx| service.borrow_mut().poll_ready(cx)).await?;

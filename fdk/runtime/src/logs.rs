@@ -6,7 +6,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 use tracing::Level;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -19,6 +19,9 @@ enum Format {
 /// The format in force; unset where another subscriber than ours is.
 static FORMAT: OnceLock<Format> = OnceLock::new();
 
+/// The target of the span that carries the call id: one of its own, so that it can be let through by itself.
+pub(crate) const CALL_SPAN: &str = "fdk::span";
+
 /// Sets up `tracing` as `FDK_LOG` and `FDK_LOG_FORMAT` say, unless the program has a subscriber of its own. The error
 /// names the variable.
 pub(crate) fn init(config: &Config) -> Result<(), String> {
@@ -26,6 +29,7 @@ pub(crate) fn init(config: &Config) -> Result<(), String> {
     let filter: Targets = filter.parse().map_err(|error| {
         format!("FDK_LOG is '{filter}': {error}; use a level such as info, or target=level pairs such as fdk=debug,info")
     })?;
+    let filter = with_call_span(filter);
     let terminal = std::io::stderr().is_terminal();
     let format = match config.get("FDK_LOG_FORMAT") {
         Some("text") => Format::Text,
@@ -56,6 +60,16 @@ pub(crate) fn init(config: &Config) -> Result<(), String> {
         }));
     }
     Ok(())
+}
+
+/// Lets the call's span through wherever anything is logged: a filter such as `myfn=debug` names the events that are wanted,
+/// and must not take the call id from them.
+fn with_call_span(filter: Targets) -> Targets {
+    let off = |level: LevelFilter| level == LevelFilter::OFF;
+    if filter.default_level().is_none_or(off) && filter.iter().all(|(_, level)| off(level)) {
+        return filter;
+    }
+    filter.with_target(CALL_SPAN, LevelFilter::ERROR)
 }
 
 /// Says on stderr why the function does not run, whether or not logs are set up.
@@ -92,4 +106,26 @@ pub(crate) fn start_report(total_ms: &Value, phases: &Map<String, Value>, facts:
     let timestamp = jiff::Timestamp::now().to_string();
     let line = json!({"timestamp": timestamp, "level": "INFO", "fields": fields, "target": "fdk::start"});
     let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_filter_but_off_takes_the_call_id_from_events() {
+        for (text, enabled) in [
+            ("info", true),
+            ("myfn=debug", true),
+            ("fdk=off,myfn=debug", true),
+            ("fdk::span=off,info", true),
+            ("off,myfn=trace", true),
+            ("off", false),
+            ("myfn=off", false),
+        ] {
+            let filter = with_call_span(text.parse().unwrap());
+            assert_eq!(filter.would_enable(CALL_SPAN, &Level::ERROR), enabled, "{text}");
+            assert!(!filter.would_enable("fdk::call", &Level::TRACE), "{text}: more than was asked for");
+        }
+    }
 }
