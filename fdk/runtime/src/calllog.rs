@@ -39,6 +39,7 @@ impl CallLog {
     }
 
     pub(crate) fn oversize(&self, bytes: u64) {
+        self.call.write_frame();
         tracing::warn!(
             target: "fdk::call",
             call_id = self.call.id(),
@@ -49,6 +50,7 @@ impl CallLog {
 
     pub(crate) fn answered(&mut self, outcome: Outcome, sent: u64) {
         self.told = true;
+        self.call.write_frame();
         let (ms, first) = (self.milliseconds(), !ANSWERED.swap(true, Ordering::Relaxed));
         let outcome = name(outcome);
         if first {
@@ -61,6 +63,7 @@ impl CallLog {
     pub(crate) fn failed(&mut self, error: &Error, outcome: Outcome, sent: u64) {
         self.told = true;
         self.call.cancellation().cancel();
+        self.call.write_frame();
         ANSWERED.store(true, Ordering::Relaxed);
         let (id, ms, text) = (self.call.id(), self.milliseconds(), error.chain());
         let (r#in, out, path) = (self.received, sent, error.path());
@@ -80,6 +83,7 @@ impl Drop for CallLog {
     fn drop(&mut self) {
         if !self.told {
             self.call.cancellation().cancel();
+            self.call.write_frame();
             tracing::warn!(
                 target: "fdk::call",
                 call_id = self.call.id(),

@@ -4,10 +4,12 @@ use crate::config::Config;
 use crate::contract::header;
 use crate::deadline::{Cancellation, Deadline};
 use crate::gateway::HttpRequest;
+use crate::logframe::LogFrame;
 use crate::trace::TraceContext;
 use http::HeaderMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::{Instant, SystemTime};
 
 /// One call, without the function's state.
@@ -19,10 +21,14 @@ pub struct Call {
     deadline: Option<Deadline>,
     cancellation: Cancellation,
     config: Arc<Config>,
+    frame: Option<Arc<LogFrame>>,
+    framed: Once,
+    /// Whether the handler has begun and not ended.
+    at_work: AtomicBool,
 }
 
 impl Call {
-    pub(crate) fn new(envelope: HeaderMap, config: Arc<Config>) -> Self {
+    pub(crate) fn new(envelope: HeaderMap, config: Arc<Config>, frame: Option<Arc<LogFrame>>) -> Self {
         let text = |name| envelope.get(name).and_then(|value| value.to_str().ok());
         let deadline =
             text(header::DEADLINE).and_then(|at| Deadline::parse(at, SystemTime::now(), Instant::now()));
@@ -33,12 +39,15 @@ impl Call {
             deadline,
             config,
             envelope,
+            frame,
+            framed: Once::new(),
+            at_work: AtomicBool::new(false),
         }
     }
 
     #[cfg(test)]
     pub(crate) fn for_test() -> Self {
-        Self::new(HeaderMap::new(), Arc::default())
+        Self::new(HeaderMap::new(), Arc::default(), None)
     }
 
     /// The platform's id of this call (`Fn-Call-Id`); empty when it gives none.
@@ -85,6 +94,34 @@ impl Call {
     /// The trace the call belongs to.
     pub fn trace(&self) -> TraceContext {
         TraceContext::read(&self.config, &self.envelope)
+    }
+
+    /// Writes the log frame, where one is asked for, before the first line of this call: the handler's, or the one that
+    /// says why no handler ran.
+    pub(crate) fn write_frame(&self) {
+        if let Some(frame) = &self.frame {
+            self.framed.call_once(|| frame.write(&self.envelope));
+        }
+    }
+
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.at_work.load(Ordering::Relaxed)
+    }
+}
+
+/// While it lives, the call's handler is at work.
+pub(crate) struct AtWork(Arc<Call>);
+
+impl AtWork {
+    pub(crate) fn begin(call: Arc<Call>) -> Self {
+        call.at_work.store(true, Ordering::Relaxed);
+        Self(call)
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.at_work.store(false, Ordering::Relaxed);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::context::Call;
 use crate::contract::{Outcome, PLATFORM_BODY_LIMIT, header};
 use crate::error::{Error, Result};
 use crate::executor::{Answer, AnswerBody, Executor, Job};
+use crate::logframe::LogFrame;
 use crate::reply::{Body as UserBody, Reply};
 use crate::wire::WireBody;
 use bytes::Bytes;
@@ -30,6 +31,7 @@ pub(crate) struct Dispatcher {
     executor: Executor,
     config: Arc<Config>,
     limits: Limits,
+    frame: Option<Arc<LogFrame>>,
     /// Held by each call whose request has come whole, until its reply has been handed over.
     in_flight: Arc<()>,
 }
@@ -56,7 +58,8 @@ impl Limits {
 
 impl Dispatcher {
     pub(crate) fn new(executor: Executor, config: Arc<Config>, limits: Limits) -> Self {
-        Self { executor, config, limits, in_flight: Arc::default() }
+        let frame = LogFrame::from_config(&config).map(Arc::new);
+        Self { executor, config, limits, frame, in_flight: Arc::default() }
     }
 
     /// Answers one request. Only `POST /call` is a call; the agent sends nothing else.
@@ -77,7 +80,7 @@ impl Dispatcher {
         if let Some((status, why)) = wrong {
             return plain(status, why);
         }
-        let call = Arc::new(Call::new(parts.headers, self.config.clone()));
+        let call = Arc::new(Call::new(parts.headers, self.config.clone(), self.frame.clone()));
         let mut log = CallLog::begin(call.clone());
         let body = match body {
             Ok(body) => body,

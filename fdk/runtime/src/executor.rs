@@ -5,11 +5,10 @@
 //! neither `Send` nor `Sync`, and neither does the handler's future. There is one such thread: the platform sends one call
 //! at a time.
 
-use crate::context::{Call, Context};
+use crate::context::{AtWork, Call, Context};
 use crate::error::{Error, Result};
 use crate::handler::{BoxService, Invocation};
 use crate::init::{Init, Refusal};
-use crate::logframe::LogFrame;
 use crate::logs::CALL_SPAN;
 use crate::reactor::Reactor;
 use crate::reply::{Body, Chunks, Reply};
@@ -120,8 +119,7 @@ fn run<S: 'static>(
     init.ready();
     status.send_replace(Status::Ready);
     let service = Rc::new(RefCell::new(service));
-    let frame = LogFrame::from_config(init.config()).map(Rc::new);
-    let serve = |job| serve(job, state.clone(), service.clone(), frame.clone());
+    let serve = |job| serve(job, state.clone(), service.clone());
     // Handlers have a runtime of their own: their tasks are not the platform's to wait for.
     let local = LocalSet::new();
     // Polled here rather than spawned: the platform sends one call at a time, and a task for each would cost an
@@ -200,20 +198,15 @@ fn refuse_all(refusal: &Refusal, mut queue: mpsc::UnboundedReceiver<Job>, status
     status.send_replace(Status::Failed(refusal.clone()));
 }
 
-async fn serve<S: 'static>(
-    job: Job,
-    state: Arc<S>,
-    service: Rc<RefCell<BoxService<S>>>,
-    frame: Option<Rc<LogFrame>>,
-) -> Option<Done> {
+async fn serve<S: 'static>(job: Job, state: Arc<S>, service: Rc<RefCell<BoxService<S>>>) -> Option<Done> {
     let Job { call, body, mut answer } = job;
     // Nothing is computed for a caller who left while this waited.
     if answer.is_closed() {
         return None;
     }
-    if let Some(frame) = frame {
-        frame.write(call.envelope());
-    }
+    // Not when the call arrived: what the one before it still printed is not its own.
+    call.write_frame();
+    let _at_work = AtWork::begin(call.clone());
     // The filter lets this target through whatever it is told of others: see `logs`.
     let span = tracing::error_span!(target: CALL_SPAN, "call", id = call.id());
     let invocation = Invocation { context: Context::new(call.clone(), state), body };
