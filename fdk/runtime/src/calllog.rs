@@ -5,10 +5,14 @@ use crate::contract::{Outcome, PLATFORM_BODY_LIMIT};
 use crate::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Whether a call has been answered by this process: the first one pays for what the start left undone.
 static ANSWERED: AtomicBool = AtomicBool::new(false);
+
+/// How long after its deadline a handler may still be at work before it counts as one that blocks: one that awaits is
+/// dropped within microseconds, or as soon as a machine with much else to do lets its thread run.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// A call in flight. Dropped without an outcome, the caller has left: the work is told to stop.
 #[derive(Debug)]
@@ -72,6 +76,12 @@ impl CallLog {
         } else {
             tracing::error!(target: "fdk::call", call_id = id, outcome = name(outcome), ms, r#in, out, path, "{text}");
         }
+        if error.is_timed_out()
+            && self.call.is_at_work()
+            && let Ok(reactor) = tokio::runtime::Handle::try_current()
+        {
+            reactor.spawn(warn_if_it_blocks(self.call.clone()));
+        }
     }
 
     fn milliseconds(&self) -> f64 {
@@ -93,6 +103,18 @@ impl Drop for CallLog {
                 "the caller left before the reply",
             );
         }
+    }
+}
+
+/// Says which handler holds up the next call while it does: it may never return, and then nothing else would.
+async fn warn_if_it_blocks(call: Arc<Call>) {
+    tokio::time::sleep(GRACE).await;
+    if call.is_at_work() {
+        tracing::warn!(
+            target: "fdk::call",
+            call_id = call.id(),
+            "the handler still blocks after its deadline, and the next call waits for it: ask the cancellation token in long loops",
+        );
     }
 }
 
