@@ -26,7 +26,7 @@ impl Deadline {
         let left = left.min(Duration::from_hours(24 * 365));
         let before_hard = (left / 10).min(Duration::from_millis(50));
         let until_hard = left.saturating_sub(before_hard);
-        let until_soft = until_hard.saturating_sub((until_hard / 5).min(Duration::from_millis(250)));
+        let until_soft = until_hard.saturating_sub((left / 5).min(Duration::from_millis(250)));
         Some(Self { at, hard: instant + until_hard, soft: instant + until_soft })
     }
 
@@ -40,7 +40,7 @@ impl Deadline {
         self.hard
     }
 
-    /// When work is asked to stop: `hard` less 250 ms, or less a fifth of what was left.
+    /// When work is asked to stop: `hard` less 250 ms, or less a fifth of what was left on arrival.
     pub fn soft(&self) -> Instant {
         self.soft
     }
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(long.soft(), instant + Duration::from_millis(29_700));
         let short = parse("2026-11-22T12:00:00.100Z");
         assert_eq!(short.hard(), instant + Duration::from_millis(90));
-        assert_eq!(short.soft(), instant + Duration::from_millis(72));
+        assert_eq!(short.soft(), instant + Duration::from_millis(70));
         let past = parse("2026-11-22T11:59:59Z");
         assert!(past.is_past(instant));
     }
@@ -131,6 +131,18 @@ mod tests {
             let deadline = Deadline::parse(&time, at(0), instant).unwrap();
             prop_assert!(instant <= deadline.soft() && deadline.soft() <= deadline.hard());
             prop_assert!(deadline.hard() <= instant + Duration::from_secs(left));
+        }
+    }
+
+    #[test]
+    fn the_token_fires_at_the_soft_instant_and_when_the_call_is_over() {
+        let now = Instant::now();
+        assert!(Cancellation::new(Some(now)).is_cancelled());
+        for soft in [None, Some(now + Duration::from_hours(1))] {
+            let token = Cancellation::new(soft);
+            assert!(!token.is_cancelled());
+            token.clone().cancel();
+            assert!(token.is_cancelled());
         }
     }
 }

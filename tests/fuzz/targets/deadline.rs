@@ -13,10 +13,11 @@ libfuzzer_sys::fuzz_target!(|header: &str| {
     let Some(deadline) = Deadline::parse(header, now, instant) else { return };
     assert!(instant <= deadline.soft() && deadline.soft() <= deadline.hard());
     assert!(deadline.hard() <= instant + YEAR);
-    match deadline.at().duration_since(now) {
-        Ok(left) => assert!(deadline.hard() <= instant.checked_add(left).unwrap_or(instant + YEAR)),
-        Err(_) => assert_eq!(deadline.hard(), instant),
-    }
+    // Both margins are parts of what is left on arrival.
+    let left = deadline.at().duration_since(now).unwrap_or_default().min(YEAR);
+    let hard = left - (left / 10).min(Duration::from_millis(50));
+    let soft = hard - (left / 5).min(Duration::from_millis(250));
+    assert_eq!((deadline.hard(), deadline.soft()), (instant + hard, instant + soft));
     let text = Timestamp::try_from(deadline.at()).expect("it was a time").to_string();
     assert_eq!(Deadline::parse(&text, now, instant), Some(deadline));
 });
