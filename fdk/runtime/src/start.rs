@@ -139,15 +139,9 @@ impl StopSignals {
 /// host's cores, which in a container with a CPU share is many too many.
 #[expect(unsafe_code, reason = "the environment can only be set through an unsafe call")]
 fn set_thread_variables(config: &Config) -> Result<u64, String> {
-    // A CPU share is not visible here, only quotas and affinity; the sandbox allows 50 threads in all.
-    let available = std::thread::available_parallelism().map_or(1, |count| count.get().min(32) as u64);
-    let threads = match config.get("FDK_THREADS").map(str::trim) {
-        None | Some("") => available,
-        Some(text) => match text.parse() {
-            Ok(threads @ 1..=32) => threads,
-            _ => return Err(format!("FDK_THREADS is '{text}': it must be a number from 1 to 32")),
-        },
-    };
+    // A CPU share is not visible here, only quotas and affinity.
+    let available = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let threads = inference_threads(config.get("FDK_THREADS"), available)?;
     for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
         if config.get(name).is_none() {
             // SAFETY: `run` is called on the main thread of a process that has started no other thread yet, so nothing
@@ -156,4 +150,38 @@ fn set_thread_variables(config: &Config) -> Result<u64, String> {
         }
     }
     Ok(threads)
+}
+
+/// Unless more are asked for, the process has at most 16 threads: our two, and those of two pools of this size, one of which
+/// counts the handler's thread among its own. They are the kernels' team and rayon's, which candle uses.
+const DEFAULT_MOST: u64 = 7;
+
+/// What may be asked for: the sandbox allows 50 threads in all.
+fn inference_threads(asked: Option<&str>, available: u64) -> Result<u64, String> {
+    match asked.map(str::trim) {
+        None | Some("") => Ok(available.clamp(1, DEFAULT_MOST)),
+        Some(text) => match text.parse::<u64>() {
+            Ok(threads @ 1..=32) => Ok(threads),
+            _ => Err(format!("FDK_THREADS is '{text}': it must be a number from 1 to 32")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_default_the_process_has_sixteen_threads_at_most() {
+        for (available, threads) in [(1, 1), (2, 2), (7, 7), (8, 7), (128, 7)] {
+            assert_eq!(inference_threads(None, available), Ok(threads));
+            assert_eq!(inference_threads(Some(" "), available), Ok(threads));
+            // The first thread and the handler's; a team that counts the handler's; rayon's.
+            assert!(2 + (threads - 1) + threads <= 16);
+        }
+        assert_eq!(inference_threads(Some(" 20 "), 2), Ok(20));
+        for asked in ["0", "33", "-1", "many"] {
+            assert!(inference_threads(Some(asked), 2).unwrap_err().contains("FDK_THREADS"), "{asked}");
+        }
+    }
 }
