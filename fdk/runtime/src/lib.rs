@@ -12,8 +12,18 @@
 //! | `Err`, any other | 502 | 502 | lives |
 //! | panics | 502 | 502 | lives |
 //! | has not answered when the deadline is near | 504 | 504 | lives |
+//! | a whole reply over `FDK_MAX_REPLY` | 502 | 502 | lives |
+//! | a stream that fails, panics, passes `FDK_MAX_REPLY` or meets the deadline | the connection breaks off before the body's end: the platform makes an error of it, never a whole reply | the same | the platform's to decide |
+//! | is not reached: the body is over `FDK_MAX_REQUEST` | 413 and `{"message"}` with both numbers | 502 | lives |
+//! | is not reached: the deadline has passed, or passes while another call blocks | 504 | 504 | lives |
+//! | is not reached: the state could not be loaded | 502 | 502 | ends |
 //!
-//! Every call is one line on stderr with its id, outcome, time and sizes; a failure's line says what was wrong.
+//! A request body is read to its end before anything is answered, also where it is refused. A reply over 6 MiB, which OCI
+//! refuses, is sent and warned of. What is not `POST /call` is no call, and the platform sends no such thing: another path is
+//! answered 404, another method 405, what is no HTTP 400, a head of more than 1024 headers or 2 MiB 431.
+//!
+//! Every call is one line on stderr with its id, outcome, time and sizes; a failure's line says what was wrong. A handler's
+//! own `tracing` events carry the call's id.
 //!
 //! # What the platform says
 //!
@@ -25,6 +35,11 @@
 //! | `FN_APP_ID`, `FN_FN_ID`, `FN_APP_NAME`, `FN_FN_NAME` | who the function is ([`Config`]); the names only on OCI |
 //! | `FN_LOGFRAME_NAME`, `FN_LOGFRAME_HDR` | both set: before each call `\nNAME=VALUE\n` on stderr and stdout, where VALUE is that of the request's header |
 //! | `OCI_TRACING_ENABLED`, `OCI_TRACE_COLLECTOR_URL` | [`TraceContext`] |
+//! | `FDK_MAX_REQUEST`, `FDK_MAX_REPLY` | bytes above which a body is refused; unset or empty is no limit, and what is no number keeps the function from starting |
+//! | `FDK_LOG` | a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or `target=level` pairs with commas between, of which one may be a level alone: that of all other targets, which are off without it; `info` unless set |
+//! | `FDK_LOG_FORMAT` | `text` or `json`; unless set, text on a terminal and JSON elsewhere |
+//! | `FDK_THREADS` | the inference threads, 1 to 32; unless set, as many as the container may use, at most 7. `RAYON_NUM_THREADS` and `CANDLE_NUM_THREADS` are set to it where they are not set |
+//! | `NO_COLOR` | set and not empty: no colours on a terminal |
 //! | any other | configuration of the application or the function: [`Config::get`] |
 //!
 //! | request header | meaning here |
@@ -33,8 +48,9 @@
 //! | `Fn-Deadline` | RFC 3339 with `Z`, an offset or fractions: [`Call::deadline`]; missing or garbage is no deadline |
 //! | `Fn-Intent: httprequest` | a trigger or gateway call: [`Call::http`]; without it every `Fn-Http-*` is a plain header |
 //! | `Fn-Http-Method`, `Fn-Http-Request-Url`, `Fn-Http-H-*` | the HTTP request behind it; without method and URL it is `POST /` |
+//! | `Fn-Intent: cloudevent`, `ce-*` | plain headers. A handler that takes a `CloudEvent` (feature `events`) reads its event from the body, or from `ce-*` and the body, whatever the intent |
 //! | `X-B3-*`, `traceparent`, `tracestate` | [`TraceContext`] |
-//! | `Content-Type` | not looked at: the body binds by the handler's type |
+//! | `Content-Type` | not looked at: the body binds by the handler's type; a `CloudEvent` alone asks it which of its two modes it is in |
 //!
 //! | reply header | |
 //! |---|---|
@@ -51,7 +67,7 @@
 //! `Fn-Deadline` gives two instants ([`Deadline`]): at the *soft* one [`Cancellation`] fires, so that work can stop and
 //! answer; at the *hard* one the function answers 504 by itself. The platform's own time-out would kill the container,
 //! and the loaded model with it. A handler's future is dropped at the hard instant; one that blocks instead keeps its
-//! thread, and the next call waits for it.
+//! thread, the next call waits for it up to that call's own deadline, and the log says which one it is while it blocks.
 
 mod body;
 mod body_limit;
