@@ -95,6 +95,31 @@ async fn the_deadline_is_answered_504_and_the_state_stays() {
 }
 
 #[tokio::test]
+async fn calls_behind_one_that_blocks_keep_their_own_deadlines_and_cost_no_thread() {
+    let container = function::start("probe", &[]).await;
+    let threads = || std::fs::read_dir(format!("/proc/{}/task", container.pid().unwrap())).unwrap().count();
+    assert_eq!(function::connect(&container).await.call(&[], b"warm").await.text(), "warm");
+    let before = threads();
+    let mut blocked = function::connect(&container).await;
+    // Far longer than this test: the container is killed at its end.
+    let blocks = json!({"log": "begun", "block_ms": 600_000}).to_string();
+    let soon = deadline(Duration::from_secs(4));
+    blocked.send(&request(&[("Fn-Deadline", &soon)], blocks.as_bytes())).await;
+    function::wait_for_line(&container, "begun").await;
+    for call in 0..3 {
+        let began = Instant::now();
+        let soon = deadline(Duration::from_secs(2));
+        let mut connection = function::connect(&container).await;
+        let reply = connection.call(&[("Fn-Deadline", &soon)], b"{\"log\":\"has run\"}").await;
+        assert_eq!(reply.status, 504, "call {call}");
+        assert!(began.elapsed() < Duration::from_secs(10), "call {call}: {:?}", began.elapsed());
+    }
+    assert_eq!(blocked.response().await.unwrap().status, 504);
+    assert_eq!(threads(), before, "more than the blocked handler's thread is left behind");
+    assert!(!container.logs().lines().iter().any(|line| line == "has run"));
+}
+
+#[tokio::test]
 async fn a_caller_that_leaves_stops_the_work() {
     let container = function::start("probe", &[]).await;
     let mut connection = function::connect(&container).await;

@@ -21,6 +21,19 @@ async fn a_stop_signal_lets_the_call_in_flight_end_and_removes_the_socket() {
 }
 
 #[tokio::test]
+async fn an_interrupt_is_a_stop_signal_as_well() {
+    let mut container = function::start("probe", &[]).await;
+    let mut connection = function::connect(&container).await;
+    connection.send(&request(&[], b"{\"log\":\"begun\",\"sleep_ms\":1000}")).await;
+    function::wait_for_line(&container, "begun").await;
+    let group = Pid::from_raw(container.pid().unwrap().cast_signed()).unwrap();
+    kill_process_group(group, Signal::INT).unwrap();
+    let (code, reply) = tokio::join!(container.ended(), connection.response());
+    assert_eq!((code.unwrap(), reply.unwrap().status), (Some(0), 200));
+    assert_eq!(std::fs::read_dir(container.directory()).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn a_request_that_never_comes_whole_holds_up_no_stop() {
     for half in
         [&b"POST /call HTTP/1.1\r\nHo"[..], b"POST /call HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"]

@@ -167,6 +167,19 @@ async fn a_stream_is_chunked_and_ends_where_the_deadline_is() {
 }
 
 #[tokio::test]
+async fn a_stream_breaks_off_where_it_passes_the_limit() {
+    let container = function::start("probe", &[("FDK_MAX_REPLY", "50")]).await;
+    let mut connection = function::connect(&container).await;
+    let chunks = |count: u64| json!({"stream_chunks": count, "body_bytes": 10}).to_string();
+    let reply = connection.call(&[], chunks(5).as_bytes()).await;
+    assert_eq!((reply.status, reply.body.len()), (200, 50));
+    connection.send(&request(&[], chunks(6).as_bytes())).await;
+    assert!(connection.response().await.is_err());
+    function::wait_for_line(&container, "the reply has reached 60 bytes, FDK_MAX_REPLY allows 50").await;
+    assert_eq!(function::connect(&container).await.call(&[], b"next").await.text(), "next");
+}
+
+#[tokio::test]
 async fn as_many_headers_as_the_agent_forwards_are_taken() {
     let container = function::start("probe", &[]).await;
     let mut connection = function::connect(&container).await;

@@ -13,9 +13,12 @@ fn refused(variables: &[(&str, &str)]) -> Output {
     command.env_clear().envs(variables.iter().copied()).stdin(Stdio::null()).output().unwrap()
 }
 
-/// Runs hello with its socket at `path`, and calls it there.
-async fn serves(path: &str, more: &[(&str, &str)]) {
-    let mut command = tokio::process::Command::new(function::spec("hello").executable);
+fn hello() -> tokio::process::Command {
+    tokio::process::Command::new(function::spec("hello").executable)
+}
+
+/// Runs a command that is hello with its socket at `path`, and calls it there.
+async fn serves(mut command: tokio::process::Command, path: &str, more: &[(&str, &str)]) {
     command.env_clear().env("FN_LISTENER", format!("unix:{path}")).envs(more.iter().copied());
     let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     let socket = Path::new(path);
@@ -60,11 +63,24 @@ async fn a_path_of_107_bytes_works_and_a_stale_one_is_replaced() {
     let path = nested.join("lsnr.sock");
     assert_eq!(path.as_os_str().len(), 107);
     let path = path.to_str().unwrap();
-    serves(path, &[]).await;
+    serves(hello(), path, &[]).await;
     // Killed, it left both of its names behind.
     assert!(std::fs::symlink_metadata(path).is_ok());
-    serves(path, &[("FN_FORMAT", "")]).await;
-    serves(path, &[("FN_FORMAT", "http-stream")]).await;
+    serves(hello(), path, &[("FN_FORMAT", "")]).await;
+    serves(hello(), path, &[("FN_FORMAT", "http-stream")]).await;
+}
+
+#[tokio::test]
+async fn it_serves_with_its_streams_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lsnr.sock");
+    // A log frame, which is written to both of the last two.
+    let frame = [("FN_LOGFRAME_NAME", "foo"), ("FN_LOGFRAME_HDR", "Fn-Call-Id")];
+    for closed in ["<&-", "<&- >&-", "<&- >&- 2>&-"] {
+        let mut shell = tokio::process::Command::new("/bin/sh");
+        shell.arg("-c").arg(format!("exec \"$0\" {closed}")).arg(function::spec("hello").executable);
+        serves(shell, path.to_str().unwrap(), &frame).await;
+    }
 }
 
 /// Variables, the exit code they end with, and what is said.

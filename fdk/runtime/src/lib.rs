@@ -13,7 +13,7 @@
 //! | panics | 502 | 502 | lives |
 //! | has not answered when the deadline is near | 504 | 504 | lives |
 //! | a whole reply over `FDK_MAX_REPLY` | 502 | 502 | lives |
-//! | a stream that fails, panics, passes `FDK_MAX_REPLY` or meets the deadline | the connection breaks off before the body's end: the platform makes an error of it, never a whole reply | the same | the platform's to decide |
+//! | a stream that fails, panics, passes `FDK_MAX_REPLY` or meets the deadline | the connection breaks off before the body's end, of which the Fn server makes a 500 | the same | lives |
 //! | is not reached: the body is over `FDK_MAX_REQUEST` | 413 and `{"message"}` with both numbers | 502 | lives |
 //! | is not reached: the deadline has passed, or passes while another call blocks | 504 | 504 | lives |
 //! | is not reached: the state could not be loaded | 502 | 502 | ends |
