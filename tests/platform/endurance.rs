@@ -18,8 +18,8 @@ fn settings() -> Settings {
 fn ten_thousand_calls_leave_nothing() {
     const CALLERS: usize = 8;
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::start(folder.path(), settings());
-    let id = served.function("f", &json!({"timeout": 10}));
+    let served = Served::start_alone(folder.path(), settings());
+    let id = served.function("f", &json!({"timeout": 60}));
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     served.invoke(&id, "warm");
     let (before, pids) = (descriptors(), Mutex::new(BTreeSet::new()));

@@ -18,3 +18,4 @@ mod page;
 mod served;
 mod start;
 mod transcriptions;
+mod turn;

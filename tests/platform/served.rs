@@ -1,5 +1,6 @@
 //! A platform in this process, served on a port of its own.
 
+use crate::turn::Turn;
 use cargo_fdk::images::{Image, Images};
 use cargo_fdk::platform::{Platform, Settings};
 use cargo_fdk::{server, store::Store};
@@ -16,6 +17,7 @@ pub(crate) struct Served {
     agent: ureq::Agent,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    _turn: Turn,
 }
 
 /// A status, headers by name in lower case, and a body.
@@ -39,6 +41,15 @@ impl Answer {
 impl Served {
     /// With its state in a folder; `misbehave:1` is an image there.
     pub(crate) fn start(state: &Path, settings: Settings) -> Self {
+        Self::start_in(Turn::beside_others(), state, settings)
+    }
+
+    /// As [`Served::start`], while no other test has a platform.
+    pub(crate) fn start_alone(state: &Path, settings: Settings) -> Self {
+        Self::start_in(Turn::alone(), state, settings)
+    }
+
+    fn start_in(turn: Turn, state: &Path, settings: Settings) -> Self {
         let store = Store::open(&state.join("state.redb")).unwrap();
         let images = Images::at(state.join("images"));
         let visible = state.join("visible");
@@ -71,7 +82,7 @@ impl Served {
             .max_idle_connections_per_host(200)
             .build();
         let url = format!("http://127.0.0.1:{}", port.recv().unwrap());
-        Self { url, platform, agent: agent.into(), stop: Some(stop), thread: Some(thread) }
+        Self { url, platform, agent: agent.into(), stop: Some(stop), thread: Some(thread), _turn: turn }
     }
 
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -146,11 +157,11 @@ impl Drop for Served {
     }
 }
 
-/// Waits until something holds; for ten seconds.
+/// Waits until something holds; for half a minute, since the machine may be busy.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(10), "not within 10 s: {what}");
+        assert!(began.elapsed() < Duration::from_secs(30), "not within 30 s: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

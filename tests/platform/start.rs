@@ -1,5 +1,6 @@
 //! `cargo fdk start`: functions behind HTTP, as callers of the Fn server see them.
 
+use crate::turn::Turn;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
@@ -11,10 +12,12 @@ use workspace_tests::root;
 pub(crate) struct Platform {
     child: Child,
     pub(crate) url: String,
+    _turn: Turn,
 }
 
 impl Platform {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        let turn = Turn::beside_others();
         let mut child = cargo_fdk::compile::cargo()
             .args(["fdk", "start", "--port", "0"])
             .args(arguments)
@@ -29,7 +32,7 @@ impl Platform {
                 base.clone_into(&mut url);
             }
             if line.starts_with("serving") {
-                return Self { child, url };
+                return Self { child, url, _turn: turn };
             }
         }
         panic!("the platform ended: {:?}", child.wait());

@@ -3,12 +3,13 @@
 
 const live = document.getElementById("live");
 async function refresh() {
-  // Nothing moves under a reader's focus or selection.
-  const busy = live.contains(document.activeElement) || !getSelection().isCollapsed;
-  if (!busy && !document.hidden) {
+  // Nothing moves under a reader's focus or selection, which may have come while the page was on its way.
+  const busy = () => live.contains(document.activeElement) || !getSelection().isCollapsed;
+  if (!busy() && !document.hidden) {
     try {
       const reply = await fetch("/page/live");
-      if (reply.ok) live.innerHTML = await reply.text();
+      const text = await reply.text();
+      if (reply.ok && !busy()) live.innerHTML = text;
       document.body.dataset.lost = "";
     } catch {
       document.getElementById("lost").hidden = false;
