@@ -16,29 +16,40 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 async fn stop_idle(subject: &Subject) -> Verdict {
-    let mut function = subject.launch()?.serve().await?;
-    function.usual_status(subject).await?;
-    function.signal(Signal::TERM);
-    let began = Instant::now();
-    let status =
-        function.ended(Duration::from_secs(5)).await.map_err(|why| format!("after SIGTERM {why}"))?;
-    let took = began.elapsed();
-    ensure!(status.code() == Some(0), "expected exit code 0 after SIGTERM, got {status}");
+    const LIMIT: Duration = Duration::from_secs(1);
+    let mut best = Duration::MAX;
+    // Time and again: the machine's own load is not the function's.
+    for _ in 0..3 {
+        let mut function = subject.launch()?.serve().await?;
+        function.usual_status(subject).await?;
+        function.signal(Signal::TERM);
+        let began = Instant::now();
+        let status =
+            function.ended(Duration::from_secs(5)).await.map_err(|why| format!("after SIGTERM {why}"))?;
+        best = best.min(began.elapsed());
+        ensure!(status.code() == Some(0), "expected exit code 0 after SIGTERM, got {status}");
+        let left = function.files();
+        ensure!(left.is_empty(), "expected the socket's files to be removed, got {}", left.join(", "));
+        if best <= LIMIT {
+            break;
+        }
+    }
     ensure!(
-        took <= Duration::from_secs(1),
-        "expected the end within 1 s of SIGTERM, got {} ms",
-        took.as_millis()
+        best <= LIMIT,
+        "expected the end within 1 s of SIGTERM, the best of 3 took {} ms",
+        best.as_millis()
     );
-    let left = function.files();
-    ensure!(left.is_empty(), "expected the socket's files to be removed, got {}", left.join(", "));
-    Ok(format!("{} ms", took.as_millis()))
+    Ok(format!("{} ms", best.as_millis()))
 }
 
 async fn stop_busy(subject: &Subject) -> Verdict {
+    const LINE: &str = "the call has begun";
     let mut function = subject.launch()?.serve().await?;
     let mut connection = function.connect().await?;
-    connection.send(&Request::ask(json!({"sleep_ms": 1000})).bytes()).await?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mark = function.stderr.mark();
+    connection.send(&Request::ask(json!({"log": LINE, "sleep_ms": 1000})).bytes()).await?;
+    // A request that is unread yet is no call in flight.
+    function.stderr.until(mark, |said| String::from_utf8_lossy(said).contains(LINE)).await;
     function.signal(Signal::TERM);
     let reply = connection.response().await.map_err(|why| format!("the call in flight: {why}"))?;
     same("the status of the call in flight", reply.status, 200)?;

@@ -91,10 +91,12 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     });
     // Whoever ends this ends what it started: dropping the work kills the processes and removes the directories.
     let stopped = |error| Error::failed(format!("cannot watch for signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(stopped)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(stopped)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(stopped)?;
     let rows = tokio::select! {
         rows = judged => rows,
+        _ = interrupt.recv() => return Ok(ExitCode::from(130)),
         _ = terminate.recv() => return Ok(ExitCode::from(143)),
         _ = hang_up.recv() => return Ok(ExitCode::from(129)),
     };
