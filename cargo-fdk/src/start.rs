@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast::error::RecvError;
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -72,8 +73,13 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let Ready { platform, doors, listener, watch, _temporary } = ready;
     let mut calls = platform.calls.listen();
     tokio::spawn(async move {
-        while let Ok(record) = calls.recv().await {
-            let _ = writeln!(anstream::stderr(), "{}", line(&record));
+        loop {
+            match calls.recv().await {
+                Ok(record) => drop(writeln!(anstream::stderr(), "{}", line(&record))),
+                // A terminal that is slower than the calls: some go untold, those that follow do not.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => break,
+            }
         }
     });
     let mut code = ExitCode::SUCCESS;
