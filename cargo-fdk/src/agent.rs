@@ -33,11 +33,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a function may take until its socket is there (`FN_HOT_START_TIMEOUT_MSECS`).
-const START_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(5);
 /// How long a function whose socket is not good may take to end, so that it can be said how.
 const END_LIMIT: Duration = Duration::from_secs(1);
 /// The agent keeps one idle connection, for a second.
 const IDLE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Go counts the bytes of headers and not their number; hyper takes no more than 100 unless told otherwise. So many does a
+/// function of this FDK take.
+pub(crate) const MAX_HEADERS: usize = 1024;
 
 /// Containers that this process has started.
 static STARTED: AtomicU64 = AtomicU64::new(0);
@@ -95,7 +99,8 @@ impl Container {
         client
             .pool_max_idle_per_host(1)
             .pool_idle_timeout(IDLE_LIMIT)
-            .pool_timer(hyper_util::rt::TokioTimer::new());
+            .pool_timer(hyper_util::rt::TokioTimer::new())
+            .http1_max_headers(MAX_HEADERS);
         // From here on its end is seen to, whatever becomes of this.
         let mut container = Self {
             number: STARTED.fetch_add(1, Ordering::Relaxed) + 1,

@@ -39,7 +39,7 @@ pub struct Plan {
     pub function: String,
     /// What distinguishes this state of the function's image and settings from another.
     pub revision: u64,
-    /// How long a call waits for a container.
+    /// How long a call waits for a container, not counting the start of one.
     pub patience: Duration,
     /// How long a container may wait for a call.
     pub idle: Duration,

@@ -13,6 +13,7 @@ use std::time::Duration;
 fn main() {
     match std::env::var("MISBEHAVE").as_deref() {
         Ok("never-bind") => std::thread::sleep(Duration::from_secs(1000)),
+        Ok("bind-late") => std::thread::sleep(Duration::from_millis(2500)),
         Ok("exit") => {
             eprintln!("no model, no function");
             std::process::exit(3);
@@ -57,14 +58,20 @@ fn answer(mut stream: &UnixStream) -> Option<()> {
     let number = argument.parse::<usize>().unwrap_or_default();
     let mut reply = String::new();
     let mut status = 200;
-    let mut extra = "";
+    let mut extra = String::new();
     match what {
         "status" => status = number,
         "sleep" => std::thread::sleep(Duration::from_millis(number as u64)),
         "exit" => std::process::exit(7),
         "eat" => reply = eaten(number).to_string(),
         "large" => reply = "x".repeat(number),
-        "hop" => extra = "Keep-Alive: timeout=5\r\nX-Own: 1\r\nFn-Http-H-Of-A-Gateway: 1\r\n",
+        "hop" => extra.push_str("Keep-Alive: timeout=5\r\nX-Own: 1\r\nFn-Http-H-Of-A-Gateway: 1\r\n"),
+        "headers" => {
+            for n in 0..number {
+                write!(extra, "X-Own-{n}: 1\r\n").unwrap();
+            }
+            reply = head;
+        }
         "print" => {
             let line = vec![b'p'; 1 << 20];
             for _ in 0..number {

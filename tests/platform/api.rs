@@ -168,6 +168,30 @@ fn broken_requests_break_nothing() {
 }
 
 #[test]
+fn two_hundred_headers_pass_each_way() {
+    use std::io::{Read as _, Write as _};
+    let state = tempfile::tempdir().unwrap();
+    let served = Served::start(state.path(), Settings::default());
+    let id = served.function("f", &Value::Null);
+    let more = (0..200).map(|n| format!("X-Mine-{n}: 1\r\n")).collect::<Vec<_>>().concat();
+    let mut stream = std::net::TcpStream::connect(served.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(
+        stream,
+        "POST /invoke/{id} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 11\r\n{more}\r\nheaders 200"
+    )
+    .unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    // The body is the head that the function saw.
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    let count = |text: &str, name: &str| {
+        text.lines().filter(|line| line.to_ascii_lowercase().starts_with(name)).count()
+    };
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert_eq!((count(head, "x-own-"), count(body, "x-mine-")), (200, 200), "{reply}");
+}
+
+#[test]
 fn a_detached_call_is_accepted_and_made() {
     let state = tempfile::tempdir().unwrap();
     let served = Served::start(state.path(), Settings::default());

@@ -58,7 +58,10 @@ fn what_does_not_start_is_told_apart() {
     assert!(status == 502 && message.starts_with("Container failed to initialize"), "{status} {message}");
     let call = served.platform.calls.all().pop().unwrap();
     assert!(call.fault.contains("exit status: 3"), "{}", call.fault);
-    let never = served.function("never", &json!({"config": {"MISBEHAVE": "never-bind"}}));
+    // A call's own time does not run during a start, neither one that fails nor one that takes long.
+    let late = served.function("late", &json!({"timeout": 2, "config": {"MISBEHAVE": "bind-late"}}));
+    assert_eq!(served.invoke(&late, "late").text, "late");
+    let never = served.function("never", &json!({"timeout": 3, "config": {"MISBEHAVE": "never-bind"}}));
     let (status, message) = served.invoke(&never, "").error();
     assert!(status == 504 && message.starts_with("Container initialization timed out"), "{status} {message}");
 }

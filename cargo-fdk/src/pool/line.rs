@@ -1,13 +1,16 @@
 //! One function's containers, and its calls in line for them.
 
 use super::{Condition, Lease, Limits, Plan, Seen};
-use crate::agent::{Container, Fault};
+use crate::agent::{Container, Fault, START_LIMIT};
 use crate::usage;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+
+/// Until a start has come to its end, in whichever way, and that is told.
+const START_TOLD: Duration = START_LIMIT.saturating_add(Duration::from_secs(1));
 
 #[derive(Debug)]
 pub(super) struct Line {
@@ -91,7 +94,7 @@ impl Line {
     }
 
     pub(super) async fn acquire(self: &Arc<Self>, plan: &Plan) -> Result<Lease, Fault> {
-        let receiver = {
+        let mut receiver = {
             let state = &mut *self.state();
             if state.plan.revision != plan.revision {
                 state.plan = plan.clone();
@@ -110,11 +113,20 @@ impl Line {
             self.launch(state);
             receiver
         };
-        match tokio::time::timeout(plan.patience, receiver).await {
+        let mut told = tokio::time::timeout(plan.patience, &mut receiver).await;
+        // The agent's timer leaves a start out: that has a limit of its own, and an error that says more.
+        if told.is_err() && self.is_starting() {
+            told = tokio::time::timeout(START_TOLD, &mut receiver).await;
+        }
+        match told {
             Ok(Ok(lease)) => lease,
             Ok(Err(_)) => Err(Fault::new(404, "Fn not found", "it was removed while the call waited")),
             Err(_) => Err(Fault::new(503, "Timed out - server too busy", "no container was free in time")),
         }
+    }
+
+    fn is_starting(&self) -> bool {
+        self.state().starting > 0
     }
 
     /// Starts as many containers as there are calls for, within the limit.

@@ -6,6 +6,7 @@ mod origin;
 mod page;
 pub mod respond;
 
+use crate::agent::MAX_HEADERS;
 use crate::oci::Oci;
 use crate::platform::Platform;
 use http::{Request, Response};
@@ -56,6 +57,7 @@ pub async fn serve(
         });
         let connection = http1::Builder::new()
             .timer(hyper_util::rt::TokioTimer::new())
+            .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(stream), service);
         // A caller who breaks off is no failure of ours.
         tokio::spawn(graceful.watch(connection));
