@@ -5,6 +5,7 @@
 pub(crate) mod directory;
 mod exchange;
 mod fault;
+mod mark;
 mod process;
 mod request;
 mod spec;

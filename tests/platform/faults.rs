@@ -87,6 +87,25 @@ fn a_flood_a_fork_and_a_glutton_cost_nobody_else() {
 }
 
 #[test]
+fn what_a_function_started_does_not_outlive_a_platform_that_ends_under_a_call() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), settings());
+    let id = served.function("f", &json!({"timeout": 300}));
+    let child = served.invoke(&id, "fork").text;
+    let own = served.invoke(&id, "pid").text;
+    assert!(runs(&child) && runs(&own), "{child} {own}");
+    let mut stream = std::net::TcpStream::connect(served.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(stream, "POST /invoke/{id} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12\r\n\r\nsleep 200000")
+        .unwrap();
+    until("the call is on its way", || {
+        served.platform.pool.seen().iter().any(|container| container.condition == Condition::Busy)
+    });
+    served.stop();
+    until("function and child are gone", || !runs(&child) && !runs(&own));
+}
+
+#[test]
 fn a_container_is_frozen_between_calls_and_ends_when_idle() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(folder.path(), settings());

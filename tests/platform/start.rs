@@ -1,8 +1,11 @@
 //! `cargo fdk start`: functions behind HTTP, as callers of the Fn server see them.
 
+use crate::served::{runs, until};
 use crate::turn::Turn;
+use cargo_fdk::images::{Image, Images};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 use ureq::Agent;
@@ -127,13 +130,36 @@ fn what_a_killed_platform_leaves_is_gone_at_the_next_start() {
     assert_eq!(directories.len(), 2, "{directories:?}");
     platform.child.kill().unwrap();
     platform.child.wait().unwrap();
-    crate::served::until("the function died with it", || {
-        !children.split_whitespace().any(crate::served::runs)
-    });
+    until("the function died with it", || !children.split_whitespace().any(runs));
     let next = Platform::start(&["examples/hello"]);
     for directory in directories {
         assert!(!directory.exists(), "{}", directory.display());
     }
+    assert!(!next.stop());
+}
+
+#[test]
+fn what_a_function_left_running_ends_at_the_next_start() {
+    let state = tempfile::tempdir().unwrap();
+    let image = Image {
+        name: "misbehave:1".into(),
+        source: state.path().into(),
+        executable: PathBuf::from(env!("CARGO_BIN_EXE_misbehave")),
+        config: vec![],
+        visible: vec![],
+    };
+    Images::at(state.path().join("images")).keep(&image).unwrap();
+    let folder = state.path().display().to_string();
+    let mut platform = Platform::start(&["examples/hello", "--state", &folder]);
+    let app = platform.json("/v2/apps", &json!({"name": "more"}));
+    let wanted = json!({"name": "f", "app_id": app["id"], "image": "misbehave:1"});
+    let func = platform.json("/v2/fns", &wanted);
+    let (_, child, _) = platform.post(&format!("/invoke/{}", func["id"].as_str().unwrap()), "fork");
+    assert!(child.parse::<u32>().is_ok() && runs(&child), "{child}");
+    platform.child.kill().unwrap();
+    platform.child.wait().unwrap();
+    let next = Platform::start(&["examples/hello"]);
+    until("it is gone", || !runs(&child));
     assert!(!next.stop());
 }
 

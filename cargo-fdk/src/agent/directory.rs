@@ -2,6 +2,7 @@
 //!
 //! The platform holds a lock on a file in each: a directory whose lock can be had is nobody's any more.
 
+use super::mark::Mark;
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -55,19 +56,21 @@ impl Directory {
     }
 }
 
-/// Removes what platforms that were killed have left; the first time in this process.
+/// Ends and removes what platforms that were killed have left; the first time in this process.
 pub(crate) fn sweep_once() {
     static SWEPT: Once = Once::new();
     SWEPT.call_once(|| sweep(Path::new(ABOVE)));
 }
 
-/// Removes the directories of platforms that are no more.
+/// Removes the directories of platforms that are no more, and kills the processes that are theirs.
 fn sweep(above: &Path) {
     let own = rustix::process::geteuid().as_raw();
     for entry in std::fs::read_dir(above).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
             && entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own);
         if ours && is_left(&entry.path()) {
+            // The function died with its platform; what it had started did not.
+            Mark::Directory(entry.path()).kill();
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
@@ -106,5 +109,25 @@ mod tests {
             std::fs::read_dir(above.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["another", "fdk-container-held", "fdk-container-new"]);
+    }
+
+    #[test]
+    fn what_a_left_function_had_started_is_killed() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let above = tempfile::tempdir().unwrap();
+        let left = above.path().join("fdk-container-left");
+        std::fs::create_dir_all(left.join("io")).unwrap();
+        drop(File::create(left.join(LOCK)).unwrap());
+        let start = |folder: &Path| {
+            let listener = format!("unix:{}", folder.join("io/lsnr.sock").display());
+            let mut command = std::process::Command::new("sleep");
+            command.arg("60").env("FN_LISTENER", listener).spawn().unwrap()
+        };
+        let (mut its, mut other) = (start(&left), start(&above.path().join("fdk-container-left-not")));
+        sweep(above.path());
+        assert_eq!(its.wait().unwrap().signal(), Some(9));
+        assert_eq!(other.try_wait().unwrap(), None);
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

@@ -2,12 +2,11 @@
 
 use super::Spec;
 use super::directory::Directory;
+use super::mark::Mark;
 use crate::logs::Logs;
 use crate::{sandbox, socket};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use std::ffi::OsString;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -19,16 +18,8 @@ pub(super) struct Process {
     pub(super) child: Child,
     group: Option<Pid>,
     killed: AtomicBool,
-    /// None when it had ended before it could be told from others.
+    /// None when it had ended before it could be told from others, or all that had it are killed.
     mark: Option<Mark>,
-}
-
-/// What all processes of one function share, and no other has: even those that left its group.
-enum Mark {
-    /// Its mount namespace, held open: a number that is free is soon another's.
-    Namespace(File),
-    /// The socket's address in its environment.
-    Listener(String),
 }
 
 impl Process {
@@ -100,43 +91,10 @@ impl Process {
         self.kill_left();
     }
 
-    fn kill_left(&self) {
-        let Some(mark) = &self.mark else { return };
-        let own = std::process::id();
-        // A process that forks while it is killed may need another look.
-        for _ in 0..10 {
-            let left: Vec<Pid> = std::fs::read_dir("/proc")
-                .into_iter()
-                .flatten()
-                .flatten()
-                .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-                .filter(|pid| pid.cast_unsigned() != own && mark.is_on(*pid))
-                .filter_map(Pid::from_raw)
-                .collect();
-            if left.is_empty() {
-                return;
-            }
-            for pid in left {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
-    }
-}
-
-impl Mark {
-    fn is_on(&self, pid: i32) -> bool {
-        match self {
-            Self::Namespace(namespace) => {
-                let number = |found: std::fs::Metadata| (found.dev(), found.ino());
-                let other = std::fs::metadata(format!("/proc/{pid}/ns/mnt")).map(number);
-                namespace.metadata().map(number).is_ok_and(|own| other.is_ok_and(|other| other == own))
-            }
-            Self::Listener(listener) => {
-                let wanted = OsString::from(format!("FN_LISTENER={listener}"));
-                std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
-                    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_encoded_bytes())
-                })
-            }
+    /// Once: whoever was there then is no more.
+    fn kill_left(&mut self) {
+        if let Some(mark) = self.mark.take() {
+            mark.kill();
         }
     }
 }
@@ -144,5 +102,7 @@ impl Mark {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        // Where it cannot be buried, as when the platform ends under a call.
+        self.kill_left();
     }
 }
