@@ -113,7 +113,8 @@ fn what_is_wrong_is_refused_in_the_servers_words() {
     assert!(answer.headers.contains_key("fn-call-id"));
 }
 
-/// Requests with bytes changed, left out, doubled and cut off, from a seed: the platform answers or hangs up, and lives.
+/// Requests with bytes changed, left out, doubled and cut off, from a seed: the platform answers or hangs up, lives, and has not
+/// panicked (which its end tells).
 #[test]
 fn broken_requests_break_nothing() {
     use std::io::{Read as _, Write as _};

@@ -5,8 +5,9 @@ use cargo_fdk::images::{Image, Images};
 use cargo_fdk::platform::{Platform, Settings};
 use cargo_fdk::{server, store::Store};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -16,7 +17,8 @@ pub(crate) struct Served {
     pub(crate) platform: Arc<Platform>,
     agent: ureq::Agent,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Ends with the number of its panics.
+    thread: Option<JoinHandle<usize>>,
     _turn: Turn,
 }
 
@@ -63,6 +65,7 @@ impl Served {
         };
         images.keep(&image).unwrap();
         let platform = Arc::new(Platform::new(store, images, settings));
+        count_panics();
         let (stop, stopped) = oneshot::channel();
         let (told, port) = std::sync::mpsc::channel();
         let served = platform.clone();
@@ -75,6 +78,8 @@ impl Served {
                 server::serve(listener, served.clone(), server::Doors::default(), stopped).await;
                 served.close().await;
             });
+            drop(runtime);
+            PANICS.get()
         });
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -146,9 +151,26 @@ impl Served {
     fn end(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
+            let panics = thread.join().unwrap();
+            assert!(panics == 0 || std::thread::panicking(), "the platform panicked {panics} times");
         }
     }
+}
+
+thread_local! {
+    /// A task's panic costs its connection alone: to a caller it looks like an end, and nobody would notice.
+    static PANICS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count_panics() {
+    static COUNTED: Once = Once::new();
+    COUNTED.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.set(PANICS.get() + 1);
+            usual(panic);
+        }));
+    });
 }
 
 impl Drop for Served {
