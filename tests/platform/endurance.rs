@@ -1,11 +1,11 @@
 //! What accumulates: ten thousand calls, and a disk that is full.
 
-use crate::served::{Served, runs, until};
+use crate::served::{Served, directories, runs, until};
 use cargo_fdk::platform::Settings;
 use cargo_fdk::sandbox::Sandbox;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use workspace_tests::not_run::absent;
@@ -22,10 +22,11 @@ fn ten_thousand_calls_leave_nothing() {
     let id = served.function("f", &json!({"timeout": 60}));
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     served.invoke(&id, "warm");
-    let (before, pids) = (descriptors(), Mutex::new(BTreeSet::new()));
+    let before = descriptors();
+    let (pids, folders) = (Mutex::new(BTreeSet::<String>::new()), Mutex::new(BTreeSet::<PathBuf>::new()));
     std::thread::scope(|scope| {
         for caller in 0..CALLERS {
-            let (served, id, pids) = (&served, &id, &pids);
+            let (served, id, pids, folders) = (&served, &id, &pids, &folders);
             scope.spawn(move || {
                 for call in 0..10_000 / CALLERS {
                     let text = match call {
@@ -37,7 +38,10 @@ fn ten_thousand_calls_leave_nothing() {
                     let answer = served.invoke(id, &text);
                     match text.as_str() {
                         "exit" => assert_eq!(answer.status, 502),
-                        "pid" => drop(pids.lock().unwrap().insert(answer.text)),
+                        "pid" => {
+                            pids.lock().unwrap().insert(answer.text);
+                            folders.lock().unwrap().extend(directories("self"));
+                        }
                         _ => assert_eq!((answer.status, answer.text), (200, text)),
                     }
                 }
@@ -48,8 +52,10 @@ fn ten_thousand_calls_leave_nothing() {
     until("descriptors are as before", || descriptors() <= before + 4 * CALLERS);
     served.stop();
     let pids = pids.into_inner().unwrap();
-    assert!(pids.len() > 1, "{pids:?}");
+    let folders = folders.into_inner().unwrap();
+    assert!(pids.len() > 1 && folders.len() > 1, "{pids:?} {folders:?}");
     until("every process has ended", || !pids.iter().any(|pid| runs(pid)));
+    until("every directory is gone", || !folders.iter().any(|folder| folder.exists()));
 }
 
 /// A file system of a few MB, gone with this value.

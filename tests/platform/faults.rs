@@ -175,14 +175,24 @@ fn functions_killed_at_random_cost_their_call_alone_and_leave_nothing() {
     served.invoke(&id, "warm");
     let before = descriptors();
     let mut pids = Vec::new();
-    for round in 0..20 {
+    for round in 0..21 {
         let pid = served.invoke(&id, "pid").text;
-        if round % 2 == 0 {
+        let kill = || {
             let id = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
             rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
             until("it is dead", || !runs(&pid));
-        } else {
-            assert_eq!(served.invoke(&id, "exit").status, 502);
+        };
+        match round % 3 {
+            0 => kill(),
+            1 => assert_eq!(served.invoke(&id, "exit").status, 502),
+            _ => std::thread::scope(|scope| {
+                let call = scope.spawn(|| served.invoke(&id, "sleep 20000").status);
+                until("the call is on its way", || {
+                    served.platform.pool.seen().iter().any(|container| container.condition == Condition::Busy)
+                });
+                kill();
+                assert_eq!(call.join().unwrap(), 502);
+            }),
         }
         pids.push(pid);
         assert_eq!(served.invoke(&id, "still there").text, "still there");

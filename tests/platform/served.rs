@@ -196,6 +196,16 @@ pub(crate) fn runs(pid: &str) -> bool {
     threads.len() > 1 || state(pid).is_some_and(|state| state != 'Z')
 }
 
+/// The directories of a process's containers, and of its state where that is not kept: it holds a lock in each.
+pub(crate) fn directories(process: &str) -> Vec<PathBuf> {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter(|path| path.file_name().is_some_and(|name| name == "lock"))
+        .filter_map(|path| Some(path.parent()?.to_owned()))
+        .filter(|path| path.starts_with("/tmp"))
+        .collect()
+}
+
 /// A process's state, as `/proc` has it.
 pub(crate) fn state(pid: &str) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

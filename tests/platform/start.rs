@@ -1,13 +1,13 @@
 //! `cargo fdk start`: functions behind HTTP, as callers of the Fn server see them.
 
-use crate::served::{runs, until};
+use crate::served::{directories, runs, until};
 use crate::turn::Turn;
 use cargo_fdk::images::{Image, Images};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 use ureq::Agent;
 use workspace_tests::root;
 
@@ -20,14 +20,18 @@ pub(crate) struct Platform {
 
 impl Platform {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::serving(&mut Self::command(arguments))
+    }
+
+    fn command(arguments: &[&str]) -> Command {
+        let mut command = cargo_fdk::compile::cargo();
+        command.args(["fdk", "start", "--port", "0"]).args(arguments).current_dir(root());
+        command
+    }
+
+    fn serving(command: &mut Command) -> Self {
         let turn = Turn::beside_others();
-        let mut child = cargo_fdk::compile::cargo()
-            .args(["fdk", "start", "--port", "0"])
-            .args(arguments)
-            .current_dir(root())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut url = String::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
@@ -67,11 +71,6 @@ impl Platform {
             std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.child.id())).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         self.child.wait().unwrap();
-        // A killed one may be there until its new parent has looked at it: that is a zombie.
-        let runs = |child: &str| {
-            let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-            stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
-        };
         for _ in 0..500 {
             if !children.split_whitespace().any(runs) {
                 return false;
@@ -114,18 +113,72 @@ fn functions_answer_at_the_servers_paths() {
 }
 
 #[test]
+fn each_call_is_told_in_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("told");
+    let mut command = Platform::command(&["examples/probe"]);
+    command.stderr(std::fs::File::create(&told).unwrap());
+    let platform = Platform::serving(&mut command);
+    for body in ["{}", "{}", "{\"exit\": 3}"] {
+        platform.post("/invoke/probe", body);
+    }
+    // An id, and the function's name.
+    let is_call = |line: &&str| {
+        let id = line.split_once(" probe ").map_or("", |(id, _)| id);
+        id.len() == 26 && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let mut text = String::new();
+    until("three calls are told", || {
+        text = std::fs::read_to_string(&told).unwrap();
+        text.ends_with('\n') && text.lines().filter(is_call).count() == 3
+    });
+    let expected = [("200", "cold"), ("200", "warm"), ("502", "warm")];
+    for (line, (status, temperature)) in text.lines().filter(is_call).zip(expected) {
+        let words: Vec<_> = line.split(' ').collect();
+        assert_eq!(
+            (words[2], words[4], words[5].trim_end_matches(':')),
+            (status, "ms", temperature),
+            "{line}"
+        );
+        assert!(words[3].parse::<f64>().unwrap() > 0.0, "{line}");
+        assert_eq!(line.ends_with(" MB"), status == "200", "{line}");
+        assert_eq!(line.contains(": 502 error receiving function response"), status == "502", "{line}");
+    }
+    assert!(!platform.stop());
+}
+
+#[test]
+fn a_changed_source_is_built_and_the_next_call_meets_it() {
+    let above = tempfile::tempdir().unwrap();
+    let project = above.path().join("watched");
+    let mut new = cargo_fdk::compile::cargo();
+    let made = new.args(["fdk", "new"]).arg(&project).current_dir(root()).status();
+    assert!(made.unwrap().success());
+    // As the alias has just built it; the project's own build is kept for the next run, as that of any new project.
+    let mut command = Command::new(root().join("target/release/cargo-fdk"));
+    command.args(["start", "--port", "0", "--watch"]).arg(&project);
+    command.env("CARGO_TARGET_DIR", root().join("target/new")).env("CARGO_NET_OFFLINE", "true");
+    let platform = Platform::serving(&mut command);
+    let said = || platform.json("/invoke/watched", &json!({"name": "one"}))["message"].clone();
+    assert_eq!(said(), "Hello one");
+    let main = project.join("src/main.rs");
+    let source = std::fs::read_to_string(&main).unwrap();
+    std::fs::write(&main, source.replace("\"Hello {}\"", "\"Goodbye {}\"")).unwrap();
+    let began = Instant::now();
+    while said() != "Goodbye one" {
+        assert!(began.elapsed() < Duration::from_mins(5), "the change was not built");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(!platform.stop());
+}
+
+#[test]
 fn what_a_killed_platform_leaves_is_gone_at_the_next_start() {
     let mut platform = Platform::start(&["examples/hello"]);
     assert_eq!(platform.json("/invoke/hello", &json!({"name": "one"}))["message"], "Hello one");
     let id = platform.child.id();
     let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
-    let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap();
-    let directories: Vec<_> = open
-        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
-        .filter(|path| path.file_name().is_some_and(|name| name == "lock"))
-        .filter_map(|path| Some(path.parent()?.to_owned()))
-        .filter(|path| path.starts_with("/tmp"))
-        .collect();
+    let directories = directories(&id.to_string());
     // One for the state, which is not to be kept, and one for the function.
     assert_eq!(directories.len(), 2, "{directories:?}");
     platform.child.kill().unwrap();
