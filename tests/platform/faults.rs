@@ -1,6 +1,6 @@
 //! Functions that misbehave, and many callers: the platform stays up, answers each with the right code, and leaks nothing.
 
-use crate::served::{Served, runs, state, until};
+use crate::served::{Answer, Served, runs, state, until};
 use cargo_fdk::platform::Settings;
 use cargo_fdk::pool::{Condition, Limits};
 use cargo_fdk::sandbox::Sandbox;
@@ -163,6 +163,24 @@ fn a_hundred_callers_are_answered_by_few_containers() {
     let seen = served.platform.pool.seen();
     assert!((1..=3).contains(&seen.len()), "{seen:?}");
     assert_eq!(seen.iter().map(|container| container.calls).sum::<u64>(), 1000);
+}
+
+#[test]
+fn who_finds_no_container_free_in_time_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { containers: 1, ..Limits::default() };
+    let served = Served::start(folder.path(), Settings { limits, ..settings() });
+    let id = served.function("f", &json!({"timeout": 3}));
+    assert_eq!(served.invoke(&id, "warm").status, 200);
+    // The last of three would have to wait for the other two, which is longer than it may.
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..3).map(|_| scope.spawn(|| served.invoke(&id, "sleep 2000"))).collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert!(answers.iter().any(|answer| answer.status == 200), "none was answered");
+    let busy = answers.iter().find(|answer| answer.status == 503).unwrap();
+    assert_eq!(busy.error().1, "Timed out - server too busy");
+    assert_eq!(busy.headers["retry-after"], "15");
 }
 
 #[test]
