@@ -25,7 +25,7 @@ use text::Texts;
 /// A JSON schema (draft 2020-12). These keywords are obeyed: `type`, `properties`, `required`, `additionalProperties`, `items`,
 /// `minItems`, `maxItems`, `enum`, `const`, `anyOf`, `minLength`, `maxLength`, `minimum`, `maximum`, `exclusiveMinimum`,
 /// `exclusiveMaximum`, and `$ref` to `$defs` or `definitions` of its own. `title`, `description` and the like are passed over, and any
-/// other is refused by name.
+/// other is refused by name. Schemas may be 64 deep in one another, what a `$ref` leads to included.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schema(Ordered);
 
@@ -65,6 +65,7 @@ enum Node {
     Record(Vec<Field>),
     /// An object with any properties.
     Map(Id),
+    /// One of these, none of which is itself a choice once the schema is compiled.
     Choice(Vec<Id>),
 }
 
@@ -101,12 +102,13 @@ struct Size {
 impl Grammar {
     /// Compiles a schema. The error names the place in it.
     pub(crate) fn compile(schema: &Schema) -> Result<Self, Error> {
-        let (nodes, root) = schema::compile(&schema.0)?;
-        let shortest = rest::shortest(&nodes);
+        let (mut nodes, root) = schema::compile(&schema.0)?;
         let refuse = |message: String| Err(Error::input("schema", message));
         if has_bare_loop(&nodes) {
             return refuse("a $ref leads to itself with no object or array between".into());
         }
+        flatten(&mut nodes);
+        let shortest = rest::shortest(&nodes);
         match shortest[root] {
             None => return refuse("no value fits it".into()),
             Some(size) if size.bytes > SHORTEST => {
@@ -159,6 +161,29 @@ fn has_bare_loop(nodes: &[Node]) -> bool {
         }
     }
     false
+}
+
+/// Makes choices of choices choices of values, each named once and in their order. Whoever enters a value then follows one
+/// choice and no more, however the schema nests and repeats them. There must be no bare loop.
+fn flatten(nodes: &mut [Node]) {
+    // By which choice each node was last met.
+    let mut met = vec![Id::MAX; nodes.len()];
+    for id in 0..nodes.len() {
+        let Node::Choice(choices) = &nodes[id] else { continue };
+        let mut way: Vec<Id> = choices.iter().rev().copied().collect();
+        let mut values = Vec::new();
+        while let Some(next) = way.pop() {
+            if std::mem::replace(&mut met[next], id) == id {
+                continue;
+            }
+            if let Node::Choice(choices) = &nodes[next] {
+                way.extend(choices.iter().rev());
+            } else {
+                values.push(next);
+            }
+        }
+        nodes[id] = Node::Choice(values);
+    }
 }
 
 #[cfg(test)]

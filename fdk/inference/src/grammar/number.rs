@@ -7,6 +7,8 @@ const DIGITS: u32 = 15;
 /// Digits after the point, unless the bounds have more.
 const PLACES: u32 = 6;
 const MOST_PLACES: u32 = 9;
+/// The digits of a number that none here reaches: those have at most [`DIGITS`] and [`MOST_PLACES`] together.
+const FAR: u32 = 36;
 
 /// Which numbers there may be. Bounds are included, and in units of the last place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,18 +72,20 @@ fn parts(number: &Number) -> (bool, String, u32) {
     (negative, format!("{whole}{fraction}"), places)
 }
 
-/// The greatest number in units of the last place that is not over this one, and whether it is this one.
+/// The greatest number in units of the last place that is not over this one, and whether it is this one. Of a number that is
+/// outside of all that can be said, one that is so too.
 fn floor(number: &Number, places: u32) -> (i128, bool) {
     let (negative, digits, has) = parts(number);
-    // One with more digits than this is outside of all that can be said.
     let digits = digits.trim_start_matches('0');
     let cut = (has.saturating_sub(places) as usize).min(digits.len());
     let (kept, lost) = digits.split_at(digits.len() - cut);
-    if kept.len() > 30 {
-        let far = power(36);
+    // What does not parse has too many digits, but for none at all.
+    let whole = if kept.is_empty() { Some(0) } else { kept.parse::<i128>().ok() };
+    let value = whole.and_then(|whole| whole.checked_mul(power(places.saturating_sub(has))));
+    let far = power(FAR);
+    let Some(value) = value.filter(|value| *value < far) else {
         return (if negative { -far } else { far }, true);
-    }
-    let value = kept.parse::<i128>().unwrap_or(0) * power(places.saturating_sub(has));
+    };
     let exact = lost.bytes().all(|digit| digit == b'0');
     match (negative, exact) {
         (false, _) => (value, exact),
@@ -274,6 +278,25 @@ mod tests {
         assert_eq!(Digits::START.rest(&numbers(true, Some("5"), Some("4"))), None);
         assert!(takes(&numbers(true, None, None), "-123456789012345"));
         assert!(!takes(&numbers(true, None, None), "1234567890123456"), "more than an f64 tells apart");
+    }
+
+    #[test]
+    fn a_bound_beyond_all_numbers_bounds_nothing_or_leaves_none() {
+        // 30 digits before the point, and 9 places that the other bound asks for.
+        let fine = Some("0.123456789");
+        let wide = numbers(false, fine, Some("9.9e29"));
+        for (text, good) in
+            [("0.123456789", true), ("0.123456788", false), ("999999999999999", true), ("-1", false)]
+        {
+            assert_eq!(takes(&wide, text), good, "{text}");
+        }
+        let below = numbers(false, Some("-9.9e29"), fine);
+        assert!(takes(&below, "-999999999999999") && takes(&below, "0.1") && !takes(&below, "1"));
+        for far in ["9.9e29", "1.7e38", "1e300", "18446744073709551615"] {
+            assert_eq!(Digits::START.rest(&numbers(false, Some(far), None)), None, "from {far}");
+            let minus = format!("-{}", if far.contains('e') { far } else { "9223372036854775808" });
+            assert_eq!(Digits::START.rest(&numbers(true, None, Some(&minus))), None, "to {minus}");
+        }
     }
 
     proptest! {

@@ -44,12 +44,15 @@ const NOTES: [&str; 9] = [
 ];
 /// The most nodes that a schema may become.
 const NODES: usize = 4096;
+/// How deep schemas may be in one another: compiling one takes some stack for each.
+const LEVELS: usize = 64;
 /// The most that a count may be.
 const COUNT: u64 = 1 << 20;
 
 /// The nodes of a schema, and which of them is its root.
 pub(super) fn compile(schema: &Ordered) -> Result<(Vec<Node>, Id), Error> {
-    let mut compiler = Compiler { root: schema, nodes: Vec::new(), references: BTreeMap::new(), any: None };
+    let mut compiler =
+        Compiler { root: schema, nodes: Vec::new(), references: BTreeMap::new(), any: None, depth: 0 };
     let root = compiler.schema(schema, "schema")?;
     Ok((compiler.nodes, root))
 }
@@ -60,6 +63,8 @@ struct Compiler<'s> {
     references: BTreeMap<String, Id>,
     /// The node of any value.
     any: Option<Id>,
+    /// How many schemas are being compiled, each within the one before.
+    depth: usize,
 }
 
 type Fields<'s> = &'s [(String, Ordered)];
@@ -82,6 +87,19 @@ impl<'s> Compiler<'s> {
     }
 
     fn schema(&mut self, schema: &'s Ordered, place: &str) -> Result<Id, Error> {
+        if self.depth == LEVELS {
+            let message = format!(
+                "schemas are over {LEVELS} deep in one another here; what a $ref leads to counts as within it"
+            );
+            return refuse(place, message);
+        }
+        self.depth += 1;
+        let id = self.within(schema, place)?;
+        self.depth -= 1;
+        Ok(id)
+    }
+
+    fn within(&mut self, schema: &'s Ordered, place: &str) -> Result<Id, Error> {
         let fields = match schema {
             Ordered::Fields(fields) => fields.as_slice(),
             Ordered::Value(Value::Bool(true)) => return self.any(),

@@ -86,6 +86,46 @@ fn a_schema_may_refer_to_itself() {
     assert_eq!(refusal(endless).1, "no value fits it");
 }
 
+/// Definitions by number, each made from the name of the one before it.
+fn chain(count: usize, one: impl Fn(String) -> Value) -> serde_json::Map<String, Value> {
+    let definition = |number: usize| match number {
+        0 => json!({"type": "boolean"}),
+        _ => one(format!("#/$defs/{}", number - 1)),
+    };
+    (0..count).map(|number| (number.to_string(), definition(number))).collect()
+}
+
+#[test]
+fn schemas_that_are_too_deep_in_one_another_are_refused_at_their_place() {
+    let one = |before: String| json!({"$ref": before});
+    let referring = |count: usize| {
+        let last = format!("#/$defs/{}", count - 1);
+        json!({"$ref": last, "$defs": chain(count, one)})
+    };
+    // The root is one of the 64.
+    assert!(takes(&grammar(referring(63)), "true"));
+    let (place, message) = refusal(referring(4000));
+    assert_eq!(place, format!("schema{}", ".$ref".repeat(64)));
+    assert_eq!(
+        message,
+        "schemas are over 64 deep in one another here; what a $ref leads to counts as within it"
+    );
+    let nested = |count: usize| (1..count).fold(json!({"type": "null"}), |inner, _| json!({"items": inner}));
+    assert!(takes(&grammar(nested(64)), "[[]]"));
+    assert_eq!(refusal(nested(65)).0, format!("schema{}", ".items".repeat(64)));
+}
+
+#[test]
+fn choices_of_choices_are_followed_once_each() {
+    // From the first definition on, so that none is deep when it is compiled; followed one by one there would be 2⁹⁹⁹ ways.
+    let one = |before: String| json!({"anyOf": [{"$ref": &before}, {"$ref": &before}]});
+    let all: Vec<Value> = (0..1000).map(|number| json!({"$ref": format!("#/$defs/{number}")})).collect();
+    let grammar = grammar(json!({"anyOf": all, "$defs": chain(1000, one)}));
+    assert!(takes(&grammar, "true") && takes(&grammar, "false") && !takes(&grammar, "null"));
+    let begun = grammar.walk(&grammar.start(), b"f").unwrap();
+    assert_eq!(grammar.shortest_rest(&begun), b"alse");
+}
+
 #[test]
 fn what_is_not_obeyed_is_refused_by_name() {
     let (path, message) = refusal(json!({"properties": {"a": {"type": "string", "pattern": "^x"}}}));
