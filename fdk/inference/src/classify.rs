@@ -11,6 +11,7 @@ use crate::manifest::ZeroShot;
 use crate::models::family::Family;
 use crate::models::probability::{sigmoid, softmax};
 use crate::prediction::Prediction;
+use crate::prompts::Purpose;
 use crate::rerank::dot;
 use crate::texts::{Usage, many, one_or_many};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -152,7 +153,7 @@ fn by_head(
     interrupt: &Interrupt<'_>,
 ) -> Result<ClassifyReply, Error> {
     let multi_label = request.multi_label.unwrap_or(model.family.is_multi_label());
-    let texts = model.tokenise("inputs", &request.inputs, true, interrupt)?;
+    let texts = model.tokenise("inputs", "", &request.inputs, true, interrupt)?;
     let mut predictions = vec![Vec::new(); texts.len()];
     model.run(&texts, Shortage::Refuse, interrupt, |index, hidden| {
         let logits = model.logits(hidden)?.swap_remove(0);
@@ -172,7 +173,7 @@ fn by_fitted_head(
     request: &ClassifyRequest,
     interrupt: &Interrupt<'_>,
 ) -> Result<ClassifyReply, Error> {
-    let (texts, ids) = model.vectors("inputs", &request.inputs, interrupt)?;
+    let (texts, ids) = model.vectors("inputs", &request.inputs, Purpose::Any, interrupt)?;
     let predict =
         |text: &Vec<f32>| sorted(head.labels(), scores(head.logits(text), request.multi_label == Some(true)));
     Ok(ClassifyReply {
@@ -193,8 +194,8 @@ fn by_likeness(
     request: &ClassifyRequest,
     interrupt: &Interrupt<'_>,
 ) -> Result<ClassifyReply, Error> {
-    let (named, named_ids) = model.vectors("labels", labels, interrupt)?;
-    let (texts, ids) = model.vectors("inputs", &request.inputs, interrupt)?;
+    let (named, named_ids) = model.vectors("labels", labels, Purpose::Any, interrupt)?;
+    let (texts, ids) = model.vectors("inputs", &request.inputs, Purpose::Any, interrupt)?;
     let predict = |text: &Vec<f32>| {
         let cosines = named.iter().map(|label| dot(text, label));
         let scores: Vec<f32> = if request.multi_label.unwrap_or(false) {

@@ -4,8 +4,9 @@ use crate::assets::Assets;
 use crate::encoder::{Encoder, Shortage};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
+use crate::modules;
 use crate::pooling::{Pooling, normalize};
-use crate::prompts::Prompts;
+use crate::prompts::{Prompts, Purpose};
 use crate::texts::{Usage, one_or_many, yes};
 use crate::tokenizer::Input;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct EmbedRequest {
     /// none, unless said.
     #[serde(default)]
     pub prompt_name: Option<String>,
+    /// What the texts are for, where a client's shape says that instead.
+    #[serde(skip)]
+    pub(crate) purpose: Purpose,
     /// Whether the texts that there is time for are answered when there is not time for all; otherwise such a request fails.
     /// False unless said.
     #[serde(default)]
@@ -50,6 +54,7 @@ impl EmbedRequest {
             truncate: true,
             dimensions: None,
             prompt_name: None,
+            purpose: Purpose::default(),
             partial: false,
         }
     }
@@ -80,11 +85,13 @@ pub struct Embedder {
 
 impl Embedder {
     /// Opens a sentence-transformers folder of the BERT, DistilBERT or RoBERTa family and runs it once, so that the first
-    /// call pays for nothing.
+    /// call pays for nothing. One with further modules than a transformer, a pooling and a normalisation is refused.
     #[expect(clippy::needless_pass_by_value, reason = "the files are the model's from here on")]
     pub fn open(assets: Assets) -> Result<Self, Error> {
-        let encoder = Encoder::open(&assets)?;
-        let embedder = Self { encoder, pooling: Pooling::read(&assets)?, prompts: Prompts::read(&assets)? };
+        modules::check(&assets)?;
+        let prompts = Prompts::read(&assets)?;
+        let pooling = Pooling::read(&assets, &prompts)?;
+        let embedder = Self { encoder: Encoder::open(&assets)?, pooling, prompts };
         let warm_up = EmbedRequest::new(["warm up"]);
         assets.timings().time("warm-up", || embedder.embed(&warm_up, &Interrupt::never()))?;
         Ok(embedder)
@@ -95,7 +102,7 @@ impl Embedder {
         self.encoder.width()
     }
 
-    /// The most tokens a text may have.
+    /// The most tokens a text may have, its prompt included.
     pub fn limit(&self) -> usize {
         self.encoder.tokenizer.limit()
     }
@@ -119,15 +126,11 @@ impl Embedder {
             }
             dimensions => dimensions.unwrap_or(self.width()),
         };
-        let prompt = self.prompts.get(request.prompt_name.as_deref())?;
-        let prompted: Vec<String>;
-        let inputs = if prompt.is_empty() {
-            &request.inputs
-        } else {
-            prompted = request.inputs.iter().map(|text| format!("{prompt}{text}")).collect();
-            &prompted
+        let prompt = match &request.prompt_name {
+            Some(name) => self.prompts.named(name)?,
+            None => self.prompts.of(request.purpose),
         };
-        let texts = self.encoder.tokenise("inputs", inputs, request.truncate, interrupt)?;
+        let texts = self.encoder.tokenise("inputs", prompt, &request.inputs, request.truncate, interrupt)?;
         let shortage = if request.partial { Shortage::Stop } else { Shortage::Refuse };
         let mut embeddings = vec![Vec::new(); texts.len()];
         let incomplete = self.encoder.run(&texts, shortage, interrupt, |index, tokens| {
@@ -143,14 +146,17 @@ impl Embedder {
         Ok(EmbedReply { embeddings, model: self.name().to_owned(), usage, incomplete })
     }
 
-    /// The vectors of texts, of length 1, cut to the model's limit; `place` is where the request has them.
+    /// The vectors of texts, of length 1, cut to the model's limit, each text behind the model's prompt for the purpose;
+    /// `place` is where the request has them.
     pub(crate) fn vectors<'t>(
         &self,
         place: &str,
         texts: impl IntoIterator<Item = &'t String>,
+        purpose: Purpose,
         interrupt: &Interrupt<'_>,
     ) -> Result<(Vec<Vec<f32>>, Vec<Input>), Error> {
-        let texts = self.encoder.tokenise(place, texts, true, interrupt)?;
+        let prompt = self.prompts.of(purpose);
+        let texts = self.encoder.tokenise(place, prompt, texts, true, interrupt)?;
         let mut vectors = vec![Vec::new(); texts.len()];
         self.encoder.run(&texts, Shortage::Refuse, interrupt, |index, tokens| {
             vectors[index] = self.pooling.pool(tokens, self.width());

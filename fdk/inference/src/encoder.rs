@@ -119,11 +119,12 @@ impl Encoder {
         }
     }
 
-    /// The ids of texts; `place` is where the request has them. With `truncate` a text over the model's limit is cut, else
-    /// it is refused.
+    /// The ids of texts, each behind the prompt; `place` is where the request has them. With `truncate` a text over the
+    /// model's limit is cut, else it is refused: its prompt counts.
     pub(crate) fn tokenise<'t>(
         &self,
         place: &str,
+        prompt: &str,
         texts: impl IntoIterator<Item = &'t String>,
         truncate: bool,
         interrupt: &Interrupt<'_>,
@@ -131,6 +132,13 @@ impl Encoder {
         let one = |(index, text): (usize, &String)| {
             let place = || format!("{place}[{index}]");
             interrupt.check()?;
+            let prompted: String;
+            let text = if prompt.is_empty() {
+                text
+            } else {
+                prompted = format!("{prompt}{text}");
+                &prompted
+            };
             check_size(text, place)?;
             let ids = self.tokenizer.ids(text)?;
             if ids.is_truncated() && !truncate {

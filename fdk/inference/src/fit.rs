@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::linear_head::LinearHead;
 use crate::models::probability::softmax;
+use crate::prompts::Purpose;
 use serde::Deserialize;
 
 /// What a text is an example of.
@@ -74,7 +75,8 @@ pub fn fit(model: &Embedder, examples: &[Example], interrupt: &Interrupt<'_>) ->
         let message = format!("label '{}' has one example: give at least two of each", labels[class]);
         return Err(Error::input("label", message));
     }
-    let (vectors, _) = model.vectors("text", examples.iter().map(|example| &example.text), interrupt)?;
+    let texts = examples.iter().map(|example| &example.text);
+    let (vectors, _) = model.vectors("text", texts, Purpose::Any, interrupt)?;
     let points: Vec<(&[f32], usize)> = vectors.iter().map(Vec::as_slice).zip(classes).collect();
     let part =
         |of: bool| points.iter().zip(&held).filter(move |(_, held)| **held == of).map(|(point, _)| *point);

@@ -76,6 +76,8 @@ mod grammar;
 #[cfg(feature = "text")]
 mod linear_head;
 #[cfg(feature = "text")]
+mod modules;
+#[cfg(feature = "text")]
 mod pooling;
 #[cfg(feature = "text")]
 mod prepare;

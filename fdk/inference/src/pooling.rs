@@ -2,6 +2,8 @@
 
 use crate::assets::Assets;
 use crate::error::Error;
+use crate::modules::POOLING;
+use crate::prompts::Prompts;
 use serde::Deserialize;
 use std::fs;
 
@@ -25,22 +27,30 @@ struct Config {
     pooling_mode_max_tokens: bool,
     pooling_mode_mean_sqrt_len_tokens: bool,
     pooling_mode_weightedmean_tokens: bool,
+    /// Whether a prompt's tokens are pooled with its text's; they are unless said.
+    include_prompt: Option<bool>,
 }
 
 impl Pooling {
     /// The mean where a model says nothing, as sentence-transformers has it.
-    pub(crate) fn read(assets: &Assets) -> Result<Self, Error> {
-        let name = "1_Pooling/config.json";
-        match fs::read(assets.path(name)) {
-            Ok(text) => Self::parse(&text),
+    pub(crate) fn read(assets: &Assets, prompts: &Prompts) -> Result<Self, Error> {
+        let name = format!("{POOLING}/config.json");
+        match fs::read(assets.path(&name)) {
+            Ok(text) => Self::parse(&text, prompts),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::Mean),
             Err(error) => Err(Error::model(&format!("has no readable {name}"), error)),
         }
     }
 
-    fn parse(text: &[u8]) -> Result<Self, Error> {
+    fn parse(text: &[u8], prompts: &Prompts) -> Result<Self, Error> {
         let config: Config = serde_json::from_slice(text)
             .map_err(|error| Error::model("has a 1_Pooling/config.json that does not parse", error))?;
+        if config.include_prompt == Some(false) && !prompts.is_empty() {
+            return Err(Error::model(
+                "cannot be served",
+                "1_Pooling/config.json has include_prompt false, and the model has prompts: a prompt is pooled with its text here",
+            ));
+        }
         let other = config.pooling_mode_max_tokens
             || config.pooling_mode_mean_sqrt_len_tokens
             || config.pooling_mode_weightedmean_tokens;
@@ -101,11 +111,28 @@ mod tests {
 
     #[test]
     fn the_models_own_configuration_decides() {
-        let mean = br#"{"word_embedding_dimension": 384, "pooling_mode_mean_tokens": true}"#;
-        assert_eq!(Pooling::parse(mean).unwrap(), Pooling::Mean);
-        assert_eq!(Pooling::parse(br#"{"pooling_mode_cls_token": true}"#).unwrap(), Pooling::Cls);
-        let both = br#"{"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true}"#;
-        assert_eq!(Pooling::parse(both).unwrap_err().to_string(), "the model cannot be served");
+        let none = Prompts::default();
+        let parse = |text: &str| Pooling::parse(text.as_bytes(), &none);
+        let mean = r#"{"word_embedding_dimension": 384, "pooling_mode_mean_tokens": true}"#;
+        assert_eq!(parse(mean).unwrap(), Pooling::Mean);
+        assert_eq!(parse(r#"{"pooling_mode_cls_token": true}"#).unwrap(), Pooling::Cls);
+        let both = r#"{"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true}"#;
+        assert_eq!(parse(both).unwrap_err().to_string(), "the model cannot be served");
+    }
+
+    #[test]
+    fn prompts_that_are_not_pooled_are_refused() {
+        let config = br#"{"pooling_mode_mean_tokens": true, "include_prompt": false}"#;
+        assert_eq!(Pooling::parse(config, &Prompts::default()).unwrap(), Pooling::Mean, "there are none");
+        let prompts = Prompts::parse(br#"{"prompts": {"query": "query: "}}"#).unwrap();
+        let error = Pooling::parse(config, &prompts).unwrap_err();
+        assert_eq!(error.to_string(), "the model cannot be served");
+        assert_eq!(
+            std::error::Error::source(&error).unwrap().to_string(),
+            "1_Pooling/config.json has include_prompt false, and the model has prompts: a prompt is pooled with its text here"
+        );
+        let pooled = br#"{"pooling_mode_mean_tokens": true, "include_prompt": true}"#;
+        assert_eq!(Pooling::parse(pooled, &prompts).unwrap(), Pooling::Mean);
     }
 
     #[test]

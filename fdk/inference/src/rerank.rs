@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::models::family::Family;
 use crate::models::probability::sigmoid;
+use crate::prompts::Purpose;
 use crate::texts::{Usage, many};
 use crate::tokenizer::Input;
 use serde::{Deserialize, Serialize};
@@ -113,6 +114,9 @@ impl Reranker {
     }
 
     /// Ranks the documents of a request. Errors are those of [`Embedder::embed`].
+    ///
+    /// An embedding model's prompts, where it has them, are put before the texts: `query` before the query, and `document`,
+    /// `passage` or `corpus` before each document.
     pub fn rerank(&self, request: &RerankRequest, interrupt: &Interrupt<'_>) -> Result<RerankReply, Error> {
         check_size(&request.query, || "query".into())?;
         let (scores, usage, model) = match &self.0 {
@@ -147,8 +151,8 @@ fn cosines(
     request: &RerankRequest,
     interrupt: &Interrupt<'_>,
 ) -> Result<(Vec<f32>, Usage), Error> {
-    let (query, query_ids) = model.vectors("query", [&request.query], interrupt)?;
-    let (documents, ids) = model.vectors("documents", &request.documents, interrupt)?;
+    let (query, query_ids) = model.vectors("query", [&request.query], Purpose::Query, interrupt)?;
+    let (documents, ids) = model.vectors("documents", &request.documents, Purpose::Document, interrupt)?;
     let mut usage = Usage::of(&ids, &[]);
     usage.tokens += query_ids[0].ids.len();
     let scores = documents.iter().map(|document| dot(&query[0], document)).collect();

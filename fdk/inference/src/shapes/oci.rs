@@ -3,6 +3,7 @@
 use super::{Asked, Form};
 use crate::embed::{EmbedReply, EmbedRequest};
 use crate::error::Error;
+use crate::prompts::Purpose;
 use crate::rerank::{RerankReply, RerankRequest};
 use crate::texts::many;
 use serde::Deserialize;
@@ -21,6 +22,9 @@ pub(super) struct EmbedText {
     truncate: Option<Truncate>,
     #[serde(default)]
     output_dimensions: Option<usize>,
+    /// Further types, such as `CLASSIFICATION`, are no matter to the models that are served here.
+    #[serde(default)]
+    input_type: Option<String>,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -35,6 +39,11 @@ enum Truncate {
 pub(super) fn embed_text(asked: EmbedText) -> Result<Asked, Error> {
     let mut request = EmbedRequest::new(asked.inputs);
     request.dimensions = asked.output_dimensions;
+    request.purpose = match asked.input_type.as_deref() {
+        Some("SEARCH_QUERY") => Purpose::Query,
+        Some("SEARCH_DOCUMENT") => Purpose::Document,
+        _ => Purpose::Any,
+    };
     request.truncate = match asked.truncate {
         None | Some(Truncate::None) => false,
         Some(Truncate::End) => true,
@@ -107,6 +116,17 @@ mod tests {
             panic!("embed")
         };
         assert!(request.truncate);
+        for (kind, purpose) in [
+            ("SEARCH_QUERY", Purpose::Query),
+            ("SEARCH_DOCUMENT", Purpose::Document),
+            ("CLUSTERING", Purpose::Any),
+        ] {
+            let body = json!({"inputs": ["a"], "inputType": kind});
+            let Asked::Embed(request, _) = read("/actions/embedText", &body).unwrap() else {
+                panic!("embed")
+            };
+            assert_eq!(request.purpose, purpose, "{kind}");
+        }
         let body =
             json!({"input": "q", "documents": ["a", "b"], "servingMode": mode, "topN": 1, "isEcho": true});
         let Asked::Rerank(request, _) = read("/actions/rerankText", &body).unwrap() else { panic!("rerank") };
