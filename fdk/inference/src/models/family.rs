@@ -2,14 +2,26 @@
 
 use crate::assets::Assets;
 use crate::error::Error;
+use crate::models::llama;
 use candle_transformers::models::bert::{Config, HiddenAct};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 
-/// The families that are served.
+/// The families that are served, as `model_type` has them.
 const SUPPORTED: &str = "bert, distilbert, roberta, xlm-roberta, camembert";
+/// The heads that are served: what an architecture's name ends in. Without one it is an encoder alone.
+const SEQUENCES: &str = "ForSequenceClassification";
+const TOKENS: &str = "ForTokenClassification";
+
+/// All that is served of texts, for those who bring something else.
+fn served() -> String {
+    format!(
+        "served are encoders of the types {SUPPORTED}, with a head …{SEQUENCES}, …{TOKENS} or none, and GGUF files of the architectures {}",
+        llama::SUPPORTED
+    )
+}
 
 /// A family, read from `config.json`.
 #[derive(Debug, Clone)]
@@ -39,6 +51,8 @@ struct Head {
     architectures: Vec<String>,
     #[serde(default)]
     id2label: BTreeMap<String, String>,
+    #[serde(default)]
+    num_labels: Option<u16>,
     #[serde(default)]
     problem_type: Option<String>,
 }
@@ -75,12 +89,12 @@ impl Family {
             other => {
                 let other = other.unwrap_or("(no model_type)");
                 return Err(Error::model(
-                    &format!("is of an architecture that is not served, {other}: served are {SUPPORTED}"),
+                    &format!("is of an architecture that is not served, {other}: {}", served()),
                     "config.json",
                 ));
             }
         };
-        let config = if kind == Kind::DistilBert {
+        let config: Config = if kind == Kind::DistilBert {
             serde_json::from_value::<DistilBert>(value).map_err(wrong)?.into()
         } else {
             // Absent in some files, and without a meaning here.
@@ -99,13 +113,32 @@ impl Family {
             labels.push((id, label));
         }
         labels.sort_unstable();
-        Ok(Self {
+        let mut family = Self {
             kind,
             config,
             architecture: head.architectures.into_iter().next().unwrap_or_default(),
             labels: labels.into_iter().map(|(_, label)| label).collect(),
             multi_label: head.problem_type.as_deref() == Some("multi_label_classification"),
-        })
+        };
+        if family.labels.is_empty() && (family.is_sequence_classifier() || family.is_token_classifier()) {
+            // transformers leaves out what it would call them, and how many they are when they are two.
+            let count = head.num_labels.unwrap_or(2);
+            family.labels = (0..count).map(|id| format!("LABEL_{id}")).collect();
+        }
+        family.check()?;
+        Ok(family)
+    }
+
+    /// Refuses positions that begin after the last one there is.
+    fn check(&self) -> Result<(), Error> {
+        let (padding, positions) = (self.config.pad_token_id, self.config.max_position_embeddings);
+        if self.kind != Kind::Roberta || padding.checked_add(1).is_some_and(|first| first < positions) {
+            return Ok(());
+        }
+        let why = format!(
+            "pad_token_id is {padding}, and positions begin after it, of which there are {positions}"
+        );
+        Err(Error::model("has a config.json that cannot be", why))
     }
 
     /// The most tokens there are positions for.
@@ -128,11 +161,11 @@ impl Family {
     }
 
     pub(crate) fn is_sequence_classifier(&self) -> bool {
-        self.architecture.ends_with("ForSequenceClassification")
+        self.architecture.ends_with(SEQUENCES)
     }
 
     pub(crate) fn is_token_classifier(&self) -> bool {
-        self.architecture.ends_with("ForTokenClassification")
+        self.architecture.ends_with(TOKENS)
     }
 
     pub(crate) fn labels(&self) -> &[String] {
@@ -190,11 +223,45 @@ mod tests {
         let message = |text: &str| Family::parse(text.as_bytes()).unwrap_err().to_string();
         assert_eq!(
             message(r#"{"model_type": "mpnet"}"#),
-            "the model is of an architecture that is not served, mpnet: served are bert, distilbert, roberta, \
-             xlm-roberta, camembert"
+            "the model is of an architecture that is not served, mpnet: served are encoders of the types bert, distilbert, \
+             roberta, xlm-roberta, camembert, with a head …ForSequenceClassification, …ForTokenClassification or none, and \
+             GGUF files of the architectures llama, qwen2, qwen3"
         );
         assert!(message("{}").contains("not served, (no model_type)"));
         assert_eq!(message("{"), "the model has a config.json that does not parse");
+    }
+
+    fn roberta(more: &str) -> Result<Family, Error> {
+        let text = format!(
+            r#"{{"model_type": "roberta", "architectures": ["RobertaForSequenceClassification"], "vocab_size": 10,
+            "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
+            "hidden_act": "gelu", "max_position_embeddings": 12, "type_vocab_size": 1, "layer_norm_eps": 1e-5{more}}}"#
+        );
+        Family::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn labels_that_are_left_out_are_numbered() {
+        let labels = |more: &str| roberta(more).unwrap().labels().to_vec();
+        assert_eq!(labels(r#", "pad_token_id": 1"#), ["LABEL_0", "LABEL_1"]);
+        assert_eq!(labels(r#", "pad_token_id": 1, "num_labels": 3"#), ["LABEL_0", "LABEL_1", "LABEL_2"]);
+        assert_eq!(labels(r#", "pad_token_id": 1, "id2label": {"0": "yes"}, "num_labels": 3"#), ["yes"]);
+        let encoder = br#"{"model_type": "distilbert", "architectures": ["DistilBertModel"], "vocab_size": 10, "dim": 8,
+            "n_layers": 2, "n_heads": 2, "hidden_dim": 16, "activation": "gelu", "max_position_embeddings": 12}"#;
+        assert!(Family::parse(encoder).unwrap().labels().is_empty(), "it has no head");
+    }
+
+    #[test]
+    fn positions_that_begin_after_the_last_are_refused() {
+        assert_eq!(roberta(r#", "pad_token_id": 10"#).unwrap().positions(), 1);
+        for padding in [11, 12, 50, usize::MAX] {
+            let error = roberta(&format!(r#", "pad_token_id": {padding}"#)).unwrap_err();
+            assert_eq!(error.to_string(), "the model has a config.json that cannot be");
+            assert_eq!(
+                std::error::Error::source(&error).unwrap().to_string(),
+                format!("pad_token_id is {padding}, and positions begin after it, of which there are 12")
+            );
+        }
     }
 
     #[test]
