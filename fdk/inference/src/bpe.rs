@@ -366,6 +366,25 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_vocabulary_of_another_kind_is_refused_by_name() {
+        let refusal = |from: &str, to: &str| {
+            let mut file = gguf();
+            let at = file.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+            file[at..at + to.len()].copy_from_slice(to.as_bytes());
+            let error = Bpe::read(&Gguf::parse(&file).unwrap()).unwrap_err();
+            std::error::Error::source(&error).unwrap().to_string()
+        };
+        assert_eq!(
+            refusal("gpt2", "bert"),
+            "the GGUF's tokenizer is 'bert'; gpt2, which is byte-level BPE, is served"
+        );
+        assert_eq!(
+            refusal("smollm", "tekken"),
+            "the GGUF's texts are cut as 'tekken' has it; gpt-2, smollm, llama-bpe and qwen2 are served"
+        );
+    }
+
+    #[test]
     fn each_byte_has_one_character() {
         let bytes: Vec<u8> = (0..0x144).filter_map(char::from_u32).filter_map(byte).collect();
         let mut sorted = bytes.clone();

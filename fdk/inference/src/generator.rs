@@ -56,6 +56,10 @@ impl Generator {
     }
 
     /// Opens a GGUF of the Llama family, computes the system prompt, and so runs the model once.
+    ///
+    /// The architectures `llama`, `qwen2` and `qwen3` are served, with a vocabulary of byte-level BPE (`gpt2`) whose texts are
+    /// cut as those of GPT-2, `SmolLM2`, Llama 3 or Qwen 2 are. Any other is refused by name, `SentencePiece`'s among them, which
+    /// Llama 1 and 2 and Mistral have.
     #[expect(clippy::needless_pass_by_value, reason = "the files are the model's from here on")]
     pub fn open_with(assets: Assets, settings: &GenerateSettings) -> Result<Self, Error> {
         let timings = assets.timings();

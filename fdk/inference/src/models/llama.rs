@@ -1,5 +1,8 @@
-//! The Llama family (Touvron et al., 2023) from a GGUF: Llama 1 to 3, `SmolLM2`, Mistral, and Qwen 2 and 3, which differ in
+//! The Llama family (Touvron et al., 2023) from a GGUF: the graph of Llama, `SmolLM2`, and Qwen 2 and 3, which differ in
 //! biases, in norms of their heads and in how positions turn them. On candle, with the weights as they are quantised.
+//!
+//! Which of these models are served the vocabulary decides as well (`bpe.rs`): Llama 3, `SmolLM2`, Qwen 2, 2.5 and 3 carry
+//! one of byte-level BPE that is read. That of Llama 1 and 2 and of Mistral is `SentencePiece`'s, and is refused.
 
 use crate::error::Error;
 use crate::gguf::Gguf;
@@ -45,10 +48,12 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn read(gguf: &Gguf<'_>) -> std::result::Result<Self, Error> {
-        let architecture = gguf.text("general.architecture").unwrap_or("none");
+        let architecture = gguf.text("general.architecture").unwrap_or("(no general.architecture)");
         if !SUPPORTED.split(", ").any(|supported| supported == architecture) {
-            let why = format!("its architecture is '{architecture}'; served are {SUPPORTED}");
-            return Err(Error::model("is of no architecture that generates here", why));
+            let what = format!(
+                "is of an architecture that does not generate here, {architecture}: served are {SUPPORTED}"
+            );
+            return Err(Error::model(&what, "the GGUF file"));
         }
         Self::of(gguf, architecture).map_err(|why| Error::model("has a GGUF file that lacks something", why))
     }
@@ -414,4 +419,38 @@ fn mask(before: usize, count: usize) -> Result<Tensor> {
     let score = |row: usize, column: usize| if column <= before + row { 0.0 } else { f32::NEG_INFINITY };
     let scores = (0..count).flat_map(|row| (0..held).map(move |column| score(row, column))).collect();
     Tensor::from_vec(scores, (count, held), &Device::Cpu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A GGUF that has its architecture's name and nothing else.
+    fn gguf(architecture: &str) -> Vec<u8> {
+        let mut file = b"GGUF".to_vec();
+        let text = |file: &mut Vec<u8>, text: &str| {
+            file.extend((text.len() as u64).to_le_bytes());
+            file.extend(text.as_bytes());
+        };
+        file.extend(3_u32.to_le_bytes());
+        file.extend(0_u64.to_le_bytes());
+        file.extend(1_u64.to_le_bytes());
+        text(&mut file, "general.architecture");
+        file.extend(8_u32.to_le_bytes());
+        text(&mut file, architecture);
+        file
+    }
+
+    #[test]
+    fn an_architecture_that_is_not_served_is_named() {
+        let message = |architecture: &str| {
+            let file = gguf(architecture);
+            Config::read(&Gguf::parse(&file).unwrap()).unwrap_err().to_string()
+        };
+        assert_eq!(
+            message("gemma2"),
+            "the model is of an architecture that does not generate here, gemma2: served are llama, qwen2, qwen3"
+        );
+        assert_eq!(message("qwen3"), "the model has a GGUF file that lacks something");
+    }
 }
