@@ -6,6 +6,7 @@ use fdk_inference::{
     Assets, Classifier, ClassifyRequest, Interrupt, RerankRequest, Reranker, Tagger, TokensRequest,
 };
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -118,6 +119,26 @@ fn heads_of_distilbert_and_roberta_score_as_the_reference() {
         let refused = model.classify(&request.labels(["x"]), &Interrupt::never()).unwrap_err();
         assert_eq!(refused.path(), Some("labels"));
         assert!(refused.to_string().starts_with("the model has labels of its own: "), "{refused}");
+    }
+}
+
+#[test]
+fn labels_that_a_configuration_leaves_out_are_numbered() {
+    let (folder, listed) = assets("mood");
+    let path = listed.path("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config.as_object_mut().unwrap().remove("id2label");
+    config["num_labels"] = 3.into();
+    fs::write(&path, config.to_string()).unwrap();
+    // Without an entry nobody says what the file should be.
+    fs::remove_file(folder.path().join("models.toml")).unwrap();
+    let model = Classifier::open(Assets::open(folder.path(), Some("mood")).unwrap()).unwrap();
+    let case = &GOLDEN.mood[0];
+    let reply = model.classify(&ClassifyRequest::new([case.text.as_str()]), &Interrupt::never()).unwrap();
+    assert_eq!(reply.predictions[0].len(), 3);
+    for prediction in &reply.predictions[0] {
+        let class: usize = prediction.label.strip_prefix("LABEL_").unwrap().parse().unwrap();
+        close(prediction.score, case.scores[["bad", "neutral", "good"][class]], &case.text);
     }
 }
 

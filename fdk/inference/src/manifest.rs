@@ -217,6 +217,15 @@ mod tests {
         );
         assert_eq!(message(manifest("x", "00")), "[m] file 'x': sha256 must be 64 lower-case hex digits");
         assert!(message(Manifest::parse("[m]\nname = 3")).contains("invalid type: integer `3`"));
+        for license in ["", " "] {
+            let text = format!(
+                "[m]\nname = \"M\"\ntask = \"embed\"\nlicense = \"{license}\"\norigin = \"us\"\nfiles = []"
+            );
+            assert_eq!(
+                message(Manifest::parse(&text)),
+                "[m] license is empty: say under which licence the model may be used"
+            );
+        }
         let missing = manifest("x", &"0".repeat(64)).unwrap().model(Some("y")).unwrap_err().to_string();
         assert_eq!(missing, "no model 'y' in models.toml, which has: m");
     }
