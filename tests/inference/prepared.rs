@@ -2,7 +2,9 @@
 
 use crate::{cosine, golden};
 use fdk_inference::verified::Mark;
-use fdk_inference::{Assets, EmbedRequest, Embedder, Interrupt, Precision, Tokenizer, prepare};
+use fdk_inference::{
+    Assets, Classifier, ClassifyRequest, EmbedRequest, Embedder, Interrupt, Precision, Tokenizer, prepare,
+};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -37,6 +39,13 @@ fn fact(assets: &Assets, name: &str) -> String {
         .into_iter()
         .find(|(fact, _)| *fact == name)
         .map_or_else(String::new, |(_, value)| value)
+}
+
+/// Writes a file in another second than it was written before, so that the mark does not vouch for it.
+fn write_later(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap();
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+    fs::File::options().write(true).open(path).unwrap().set_modified(later).unwrap();
 }
 
 #[test]
@@ -95,10 +104,7 @@ fn a_file_that_is_not_this_models_is_passed_over_or_refused_with_the_remedy() {
         let mut bytes = fs::read(path).unwrap();
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
-        fs::write(path, bytes).unwrap();
-        // Another second, so that the mark does not vouch for it.
-        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
-        fs::File::options().write(true).open(path).unwrap().set_modified(later).unwrap();
+        write_later(path, &bytes);
     };
     spoil(&path);
     let model = Embedder::open(assets.clone()).unwrap();
@@ -117,4 +123,75 @@ fn a_file_that_is_not_this_models_is_passed_over_or_refused_with_the_remedy() {
     fs::write(&path, b"FDKMODEL").unwrap();
     let absent = Assets::open(folder.path(), Some("minilm")).unwrap_err().to_string();
     assert!(absent.ends_with("run `cargo fdk assets fetch minilm`"), "{absent}");
+}
+
+#[test]
+fn a_folder_without_an_entry_is_held_against_what_its_prepared_file_was_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("mood");
+    fs::create_dir(&model).unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("inference/checkpoints/mood");
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(from.join(file), model.join(file)).unwrap();
+    }
+    fs::write(model.join("README.md"), "what nothing is made of").unwrap();
+    let open = || Assets::open(folder.path(), Some("mood")).unwrap();
+    // The labels' scores, what was used, and whether anything was read only to be hashed.
+    let served = || {
+        let assets = open();
+        let classifier = Classifier::open(assets.clone()).unwrap();
+        let request = ClassifyRequest::new(["the sun rose near rome"]);
+        let mut labels =
+            classifier.classify(&request, &Interrupt::never()).unwrap().predictions.swap_remove(0);
+        labels.sort_by_key(|one| one.label.clone());
+        let scores: Vec<f32> = labels.iter().map(|one| one.score).collect();
+        let hashed = assets.timings().phases().iter().any(|(phase, _)| *phase == "hash");
+        (scores, fact(&assets, "prepared"), hashed)
+    };
+    let differ =
+        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) > 1e-4;
+    let is_passed_over = |used: &str| used.starts_with("no: run `cargo fdk assets prepare mood`");
+
+    let (old, used, _) = served();
+    assert!(is_passed_over(&used), "{used}");
+    let mut replaced = prepare(&open(), Precision::F32).unwrap().unwrap().replaced;
+    replaced.sort_unstable();
+    assert_eq!(replaced, ["model.safetensors", "tokenizer.json"]);
+    let (scores, used, hashed) = served();
+    assert!(!differ(&scores, &old) && used == "f32" && !hashed, "the mark vouches for it: {used}");
+    fs::write(model.join("README.md"), "and is no matter").unwrap();
+    assert_eq!(served().1, "f32");
+
+    // Trained again: every number's sign is another, and the file is as long as it was.
+    let weights = model.join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let header = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+    for number in bytes[8 + header..].chunks_exact_mut(4) {
+        number[3] ^= 0x80;
+    }
+    write_later(&weights, &bytes);
+    let (new, used, _) = served();
+    assert!(is_passed_over(&used), "{used}");
+    assert!(differ(&new, &old), "{new:?}");
+
+    prepare(&open(), Precision::F32).unwrap().unwrap();
+    let (scores, used, hashed) = served();
+    assert!(!differ(&scores, &new) && used == "f32" && !hashed, "{used}");
+    fs::remove_file(model.join(".verified")).unwrap();
+    let (_, used, hashed) = served();
+    assert!(used == "f32" && hashed, "without a mark it is read again: {used}");
+    for file in &replaced {
+        fs::remove_file(model.join(file)).unwrap();
+    }
+    let (scores, used, _) = served();
+    assert!(!differ(&scores, &new) && used == "f32", "nothing is there to hold it against: {used}");
+
+    // And what is there, and another, is told with the remedy.
+    let config = fs::read_to_string(model.join("config.json")).unwrap().replace("good", "fine");
+    write_later(&model.join("config.json"), config.as_bytes());
+    let refused = Classifier::open(open()).unwrap_err().to_string();
+    assert!(
+        refused.ends_with("it was made of another config.json; run `cargo fdk assets prepare mood`"),
+        "{refused}"
+    );
 }

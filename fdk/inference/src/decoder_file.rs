@@ -185,13 +185,15 @@ pub(crate) fn tables(assets: &Assets) -> Result<Option<Maker>, Error> {
         };
         maker.add(name, table);
     }
+    let path = assets.gguf()?;
+    let source = assets.model().files.iter().find(|file| assets.path(&file.path) == path);
     let origin = |file: &crate::manifest::File| Origin {
         path: file.path.clone(),
         size: file.size,
         sha256: file.sha256.clone(),
-        replaced: assets.gguf().is_ok_and(|gguf| gguf == assets.path(&file.path)),
+        replaced: true,
     };
-    maker.describe(assets.model().files.iter().map(origin).collect(), serde_json::Value::Null);
+    maker.describe(source.map(origin).into_iter().collect(), serde_json::Value::Null);
     Ok(Some(maker))
 }
 

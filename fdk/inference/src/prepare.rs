@@ -1,6 +1,6 @@
 //! Compiles a model's files into its prepared file.
 
-use crate::assets::Assets;
+use crate::assets::{Assets, sha256};
 #[cfg(target_arch = "x86_64")]
 use crate::decoder_file;
 use crate::error::Error;
@@ -19,6 +19,9 @@ use std::fs;
 use std::io::BufWriter;
 use std::path::PathBuf;
 
+/// The files that an encoder's tables are made of.
+const SOURCES: [&str; 3] = ["config.json", "model.safetensors", "tokenizer.json"];
+
 /// What was prepared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,16 +38,23 @@ pub struct Report {
 /// that is neither an encoder nor a decoder the kernels compute: it is used from its own files. The precision is an encoder's; a
 /// decoder's weights stay as they are quantised.
 pub fn prepare(assets: &Assets, precision: Precision) -> Result<Option<Report>, Error> {
-    let whole =
-        ["config.json", "model.safetensors", "tokenizer.json"].iter().all(|file| assets.path(file).exists());
+    let whole = SOURCES.iter().all(|file| assets.path(file).exists());
     let family = Family::read(assets).ok().filter(|family| whole && pack::shape(family).is_ok());
-    let maker = match family {
+    let mut maker = match family {
         Some(family) => tables(assets, &family, precision)?,
         None => match decoder(assets)? {
             Some(maker) => maker,
             None => return Ok(None),
         },
     };
+    // What nobody else says a start must be able to hold the folder against, and need not read again.
+    let mut marked = Vec::new();
+    for origin in maker.unstated() {
+        let path = assets.path(&origin.path);
+        let fails = |error| Error::assets(format!("{}: {error}", path.display()));
+        origin.sha256 = sha256(&path).map_err(fails)?;
+        marked.push(File { path: origin.path.clone(), size: origin.size, sha256: origin.sha256.clone() });
+    }
     let path = assets.path(prepared::FILE_NAME);
     let partial = assets.path(&format!("{}.part", prepared::FILE_NAME));
     let fails = |error: std::io::Error| Error::assets(format!("{}: {error}", path.display()));
@@ -61,8 +71,8 @@ pub fn prepare(assets: &Assets, precision: Precision) -> Result<Option<Report>, 
     let file = prepared::Prepared::map(&path)?;
     // What is on the disk now is what it should be.
     file.check_content()?;
-    let own = File { path: prepared::FILE_NAME.into(), size: file.bytes(), sha256: file.sha256().into() };
-    Mark::write(&assets.path(""), std::slice::from_ref(&own)).map_err(fails)?;
+    marked.push(File { path: prepared::FILE_NAME.into(), size: file.bytes(), sha256: file.sha256().into() });
+    Mark::write(&assets.path(""), &marked).map_err(fails)?;
     let replaced =
         file.made_of().iter().filter(|origin| origin.replaced).map(|origin| origin.path.clone()).collect();
     Ok(Some(Report { path, bytes: file.bytes(), replaced }))
@@ -118,6 +128,7 @@ pub(crate) fn tables(assets: &Assets, family: &Family, precision: Precision) -> 
         sha256: file.sha256.clone(),
         replaced: file.path == "model.safetensors" || (tokenizer && file.path == "tokenizer.json"),
     };
-    maker.describe(assets.model().files.iter().map(origin).collect(), Value::Object(about));
+    let sources = assets.model().files.iter().filter(|file| SOURCES.contains(&file.path.as_str()));
+    maker.describe(sources.map(origin).collect(), Value::Object(about));
     Ok(maker)
 }

@@ -16,7 +16,7 @@ mod maker;
 
 pub(crate) use maker::Maker;
 
-use crate::assets::Assets;
+use crate::assets::{Assets, sha256};
 use crate::error::Error;
 use crate::manifest::File;
 use crate::map;
@@ -28,6 +28,7 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -72,7 +73,6 @@ struct Header {
 pub(crate) struct Origin {
     pub(crate) path: String,
     pub(crate) size: u64,
-    /// Empty where nobody says what it should be.
     pub(crate) sha256: String,
     /// Whether the function can do without it.
     pub(crate) replaced: bool,
@@ -242,7 +242,11 @@ impl Assets {
             Err(why) => why,
         };
         let name = self.name();
-        if self.model().files.iter().all(|file| self.path(&file.path).exists()) {
+        let here = |path: &str| self.path(path).exists();
+        // An unlisted folder lists only what is there; what is not there the prepared file knows.
+        let replaces_absent = Prepared::map(&path)
+            .is_ok_and(|file| file.made_of().iter().any(|origin| origin.replaced && !here(&origin.path)));
+        if !replaces_absent && self.model().files.iter().all(|file| here(&file.path)) {
             tracing::warn!(
                 target: "fdk::assets", model = name,
                 "{}: {why}; the model's own files are used instead, slower: run `cargo fdk assets prepare {name}`",
@@ -268,22 +272,33 @@ impl Assets {
         if file.kind() != kind {
             return Err(format!("it is for a model of another kind, {}", file.kind()));
         }
-        let listed = !self.model().license.is_empty();
+        let mark = Mark::read(&self.path(""));
         for origin in &file.header.made_of {
-            let same = |now: &File| now.size == origin.size && now.sha256 == origin.sha256;
-            match self.model().files.iter().find(|now| now.path == origin.path) {
-                Some(now) if same(now) => {}
-                // An unlisted folder has only what is there.
-                None if !listed && origin.replaced => {}
-                _ => return Err(format!("it was made of another {}", origin.path)),
+            if !self.has_still(origin, &mark) {
+                return Err(format!("it was made of another {}", origin.path));
             }
         }
         let own = File { path: FILE_NAME.into(), size: file.bytes(), sha256: file.sha256().into() };
-        let found = std::fs::metadata(path).map_err(|error| error.to_string())?;
-        if !Mark::read(&self.path("")).vouches(&own, &found) {
+        let found = fs::metadata(path).map_err(|error| error.to_string())?;
+        if !mark.vouches(&own, &found) {
             timings.time("hash", || file.check_content()).map_err(because)?;
         }
         Ok(file)
+    }
+
+    /// Whether a file is what it was when the prepared one was made of it, or is not there and not needed. What the manifest
+    /// lists has been verified against it; any other file is read again unless the mark vouches for it.
+    fn has_still(&self, origin: &Origin, mark: &Mark) -> bool {
+        let now = self.model().files.iter().find(|now| now.path == origin.path);
+        // An unlisted folder has only what is there.
+        let Some(now) = now else { return !self.is_listed() && origin.replaced };
+        if self.is_listed() || now.size != origin.size {
+            return now.size == origin.size && now.sha256 == origin.sha256;
+        }
+        let path = self.path(&origin.path);
+        let then = File { path: origin.path.clone(), size: origin.size, sha256: origin.sha256.clone() };
+        fs::metadata(&path).is_ok_and(|found| mark.vouches(&then, &found))
+            || self.timings().time("hash", || sha256(&path)).is_ok_and(|found| found == origin.sha256)
     }
 }
 

@@ -55,6 +55,11 @@ impl Maker {
         self.header.about = about;
     }
 
+    /// The files it is made of whose content nobody has stated: those of a folder that the manifest does not list.
+    pub(crate) fn unstated(&mut self) -> impl Iterator<Item = &mut Origin> {
+        self.header.made_of.iter_mut().filter(|origin| origin.sha256.is_empty())
+    }
+
     /// Adds a table; its name must be new.
     pub(crate) fn add<T: Entry + NoUninit>(&mut self, name: impl Into<String>, numbers: Vec<T>) {
         self.add_shaped(name, numbers, &[]);
