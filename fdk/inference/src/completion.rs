@@ -227,13 +227,23 @@ mod tests {
     use crate::gguf::Gguf;
     use crate::grammar::tests::{fits, schemas};
     use proptest::prelude::*;
+    use serde_json::json;
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A decoder whose numbers say nothing: they come of what was read, and are spread wide.
     #[derive(Debug)]
     struct Noise {
         seed: u64,
         vocabulary: usize,
+        /// How often it was asked for them.
+        heads: AtomicUsize,
+    }
+
+    impl Noise {
+        fn new(seed: u64, vocabulary: usize) -> Self {
+            Self { seed, vocabulary, heads: AtomicUsize::new(0) }
+        }
     }
 
     impl Decoder for Noise {
@@ -260,6 +270,7 @@ mod tests {
             if wanted == Logits::None {
                 return Ok(Vec::new());
             }
+            self.heads.fetch_add(1, Ordering::Relaxed);
             let number = |token: usize| {
                 let mut hasher = DefaultHasher::new();
                 (self.seed, cache.tokens, tokens, token).hash(&mut hasher);
@@ -280,13 +291,34 @@ mod tests {
         )
     }
 
+    #[test]
+    fn what_a_schema_forces_is_not_asked_of_the_head() {
+        let file = crate::bpe::tests::gguf();
+        let bpe = Bpe::read(&Gguf::parse(&file).unwrap()).unwrap();
+        let noise = Noise::new(7, bpe.len());
+        let schema = json!({
+            "type": "object",
+            "properties": {"kind": {"const": "a rather long text"}, "right": {"type": "boolean"}},
+            "required": ["kind", "right"],
+            "additionalProperties": false,
+        });
+        let mut completion = completion(100, 0.0, 7);
+        completion.constrain(Constraint::new(&schema.into()).unwrap(), &bpe).unwrap();
+        while completion.advance(&noise, &bpe, &Interrupt::never()).unwrap().is_some() {}
+        let reply = completion.reply("noise");
+        assert!(reply.text.starts_with(r#"{"kind": "a rather long text", "right": "#), "{}", reply.text);
+        assert!(reply.usage.completion_tokens > 20, "{reply:?}");
+        let heads = noise.heads.load(Ordering::Relaxed);
+        assert_eq!(heads, 1, "there is a choice between true and false, and no other: {}", reply.text);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
         #[test]
         fn a_reply_always_fits_its_schema(schema in schemas(), seed in any::<u64>(), cold in any::<bool>(), more in 0_usize..60, stop in 0_usize..200) {
             let file = crate::bpe::tests::gguf();
             let bpe = Bpe::read(&Gguf::parse(&file).unwrap()).unwrap();
-            let noise = Noise { seed, vocabulary: bpe.len() };
+            let noise = Noise::new(seed, bpe.len());
             let constraint = Constraint::new(&schema.clone().into()).unwrap();
             let shortest = tokens(&constraint.closing(), &bpe).unwrap().len();
             let mut completion = completion(shortest + more, if cold { 0.0 } else { 1.0 }, seed);
