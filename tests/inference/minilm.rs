@@ -2,7 +2,8 @@
 
 use crate::MODEL;
 use fdk_inference::{
-    Classifier, ClassifyRequest, EmbedRequest, Interrupt, RerankRequest, Reranker, Tagger, TokensRequest,
+    Classifier, ClassifyRequest, EmbedRequest, Example, Interrupt, RerankRequest, Reranker, Tagger,
+    TokensRequest, fit_zero_shot,
 };
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -92,6 +93,20 @@ fn scores_are_the_softmax_and_the_logistic_curve_of_cosines() {
     assert_eq!(message(&request), "the list is empty: name at least one label");
     assert!(Tagger::open(crate::assets()).is_err(), "it has no head");
     assert_eq!(TokensRequest::new(["a"]).inputs, ["a"]);
+}
+
+#[test]
+fn the_entry_states_what_the_sentences_fit() {
+    let lines = include_str!("labelled.jsonl").lines();
+    let examples: Vec<Example> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let fitted = fit_zero_shot(&MODEL, &examples, &Interrupt::never()).unwrap();
+    let (stated, found) = (crate::assets().model().zero_shot.unwrap(), fitted.zero_shot);
+    // In as many digits as the entry has.
+    assert!((found.temperature - stated.temperature).abs() <= 0.005, "{found:?}");
+    assert!((found.midpoint - stated.midpoint).abs() <= 0.005, "{found:?}");
+    assert!(fitted.right * 10 >= examples.len() * 8, "{} of {}", fitted.right, examples.len());
+    let refused = fit_zero_shot(&MODEL, &examples[..1], &Interrupt::never()).unwrap_err();
+    assert_eq!(refused.to_string(), "labels are told apart: give examples of at least two");
 }
 
 #[test]

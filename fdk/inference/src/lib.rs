@@ -66,6 +66,8 @@ mod encoder;
 #[cfg(feature = "text")]
 mod fit;
 #[cfg(feature = "text")]
+mod fit_zero_shot;
+#[cfg(feature = "text")]
 mod generate;
 #[cfg(feature = "text")]
 mod generator;
@@ -137,6 +139,8 @@ pub use embed::{EmbedReply, EmbedRequest, Embedder};
 pub use error::Error;
 #[cfg(feature = "text")]
 pub use fit::{Example, Fit, fit};
+#[cfg(feature = "text")]
+pub use fit_zero_shot::{ZeroShotFit, fit_zero_shot};
 #[cfg(feature = "text")]
 pub use generate::{FinishReason, GenerateReply, GenerateRequest, GenerateSettings, GenerateUsage};
 #[cfg(feature = "text")]
