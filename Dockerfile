@@ -72,6 +72,9 @@ RUN set -e; if grep -q model /kind/kind; then \
 # The tool that fetches models. An edited function does not build it anew.
 FROM deps AS tool
 ARG WORKSPACE
+# It carries the kit's files, for new projects.
+COPY ${WORKSPACE}/LICENSE ./
+COPY ${WORKSPACE}/model-assets/models.toml model-assets/
 COPY ${WORKSPACE}/fdk fdk
 COPY ${WORKSPACE}/cargo-fdk cargo-fdk
 # Cargo compares times, and the sources are older than what was made of the empty ones.
