@@ -5,7 +5,8 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
-use std::time::{Duration, SystemTime};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 use ureq::Agent;
 use workspace_tests::root;
@@ -16,6 +17,8 @@ pub(crate) const EVERYTHING: &str = "Allow group Administrators to manage functi
 /// A platform with a tenancy, a state and a policy file of its own.
 pub(crate) struct Endpoint {
     child: Child,
+    /// What the platform says on stdout after its start, line by line.
+    said: Receiver<String>,
     pub(crate) folder: TempDir,
     pub(crate) url: String,
     pub(crate) key: ApiKey,
@@ -48,14 +51,17 @@ impl Endpoint {
             .spawn()
             .unwrap();
         let mut url = String::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while let Some(line) = lines.next() {
             let line = line.unwrap();
             if let Some(rest) = line.strip_prefix("OCI ") {
                 rest.trim_start().split(": ").next().unwrap().clone_into(&mut url);
             }
             if line.starts_with("serving") {
                 let key = ApiKey::from_config(&folder.path().join("tenancy/config"), "DEFAULT").unwrap();
-                return Self { child, folder, url, key };
+                let (say, said) = mpsc::channel();
+                std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+                return Self { child, said, folder, url, key };
             }
         }
         panic!("the platform ended: {:?}", child.wait());
@@ -118,10 +124,20 @@ impl Endpoint {
         self.json("POST", &format!("/20181201/functions/{function}/actions/invoke"), body)
     }
 
-    /// Replaces the statements, and waits until they are in force.
+    /// Replaces the statements, and waits until the platform says that it has read them.
     pub(crate) fn allow(&self, policies: &str) {
-        std::fs::write(self.folder.path().join("policies"), policies).unwrap();
-        std::thread::sleep(Duration::from_millis(1500));
+        let (new, file) = (self.folder.path().join("policies.new"), self.folder.path().join("policies"));
+        std::fs::write(&new, policies).unwrap();
+        // Whole, lest the platform read the half of it.
+        std::fs::rename(new, file).unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let line = self.said.recv_timeout(left).expect("the platform read no policies within 30 s");
+            if line.contains("the policy file has changed") {
+                return;
+            }
+        }
     }
 }
 

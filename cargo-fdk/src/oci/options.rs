@@ -4,8 +4,8 @@ use super::surroundings::Furniture;
 use super::{Directory, Oci, Principals, Rate, Storage, ocid};
 use crate::issuer::Issuer;
 use crate::platform::Platform;
-use crate::policy::Names;
 use crate::policy::file::{PolicyFile, names_of};
+use crate::policy::{Names, Policies};
 use crate::server::Doors;
 use crate::store::Window;
 use crate::tenancy::{self, Tenancy};
@@ -166,16 +166,21 @@ fn fill(names: &mut Names, kind: &str, all: impl Iterator<Item = (String, String
     }
 }
 
+/// How much of the policy file counts.
+fn in_force(policies: &Policies) -> String {
+    match policies.statements().len() {
+        0 => "nobody is allowed anything: no statement is in force (--policies FILE)".to_owned(),
+        1 => "one policy statement is in force".to_owned(),
+        count => format!("{count} policy statements are in force"),
+    }
+}
+
 impl Oci {
     /// Says where the endpoint is and how to try it.
     pub(crate) fn tell(&self, platform: &Platform) {
         let base = self.base.get().map_or("", String::as_str);
         let policies = self.policies();
-        let allowed = match policies.statements().len() {
-            0 => "nobody is allowed anything: no statement is in force (--policies FILE)".to_owned(),
-            1 => "one policy statement is in force".to_owned(),
-            count => format!("{count} policy statements are in force"),
-        };
+        let allowed = in_force(&policies);
         let config = self.folder.join("config");
         let compartment = policies.tenancy().home();
         let out = &mut anstream::stdout();
@@ -203,6 +208,8 @@ impl Oci {
             if now != changed {
                 changed = now;
                 self.read_again(&platform);
+                let allowed = in_force(&self.policies());
+                let _ = writeln!(anstream::stdout(), "OCI         the policy file has changed: {allowed}");
             }
             if rotated.elapsed() >= self.principals.every() {
                 rotated = tokio::time::Instant::now();
