@@ -3,19 +3,27 @@
 //! Placeholders are filled here, within the token that they stand in: no value can end a text or begin a clause.
 
 use super::fault::Fault;
+use super::variables::nearest;
 use std::collections::BTreeMap;
 
 /// What `${name}` stands for; an empty text has to come yet.
 pub type Names = BTreeMap<String, String>;
 
 /// How the names of what is made while the platform runs end: one that is not known may be yet.
-const COMING: [&str; 2] = ["_function_id", "_application_id"];
+const COMING: [&str; 4] = ["_function_id", "_application_id", "_secret_id", "_bucket"];
+
+/// What is read where a placeholder has no value, so that the rest of the line is checked all the same: a name or an OCID.
+const STAND_IN: &str = "ocid1.unknown.local..unknown";
 
 pub(super) struct Cursor<'a> {
     rest: &'a str,
     names: &'a Names,
     line: usize,
     column: usize,
+    /// What is to be said of the placeholders without a value.
+    missing: Vec<String>,
+    /// Where the words and texts begin that one is in: what is wrong with them is not the file's fault.
+    blank: Vec<usize>,
 }
 
 /// A word, and where it begins.
@@ -34,11 +42,21 @@ impl Word {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(line: usize, text: &'a str, names: &'a Names) -> Self {
-        Self { rest: text, names, line, column: 1 }
+        Self { rest: text, names, line, column: 1, missing: Vec::new(), blank: Vec::new() }
     }
 
     pub(super) fn fault(&self, column: usize, message: impl Into<String>) -> Fault {
-        Fault { line: self.line, column, message: message.into(), waits: false }
+        Fault { line: self.line, column, message: message.into() }
+    }
+
+    /// Which placeholders have no value, and how they get one; `None` when all have.
+    pub(super) fn missing(&self) -> Option<String> {
+        (!self.missing.is_empty()).then(|| self.missing.join("; "))
+    }
+
+    /// Whether what begins in this column holds a placeholder without a value.
+    pub(super) fn is_blank(&self, column: usize) -> bool {
+        self.blank.contains(&column)
     }
 
     /// The column of what comes next, after white space.
@@ -108,7 +126,7 @@ impl<'a> Cursor<'a> {
         while let Some(next) = self.rest.chars().next() {
             if next == '$' {
                 let at = self.column;
-                let value = self.placeholder()?;
+                let value = self.placeholder(column)?;
                 if value.is_empty() || !value.chars().all(is_word) {
                     return Err(self.fault(
                         at,
@@ -151,7 +169,7 @@ impl<'a> Cursor<'a> {
                 }
                 Some('$') if self.rest.starts_with("${") => {
                     let at = self.column;
-                    let value = self.placeholder()?;
+                    let value = self.placeholder(column)?;
                     if value.contains(|held: char| held == sign || held.is_control()) {
                         return Err(self.fault(
                             at,
@@ -172,31 +190,39 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The value of `${name}`.
-    fn placeholder(&mut self) -> Result<String, Fault> {
+    /// The value of `${name}`, in the word or text that begins at `within`.
+    fn placeholder(&mut self, within: usize) -> Result<String, Fault> {
         let column = self.column;
         let name = self.rest.strip_prefix("${").and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
-        let Some(name) = name else {
+        let plain = |next: char| next.is_ascii_alphanumeric() || next == '_' || next == '-';
+        let written =
+            |name: &&str| self.names.contains_key(*name) || (!name.is_empty() && name.chars().all(plain));
+        let Some(name) = name.filter(written) else {
             return Err(self.fault(column, "a placeholder is written ${name}"));
         };
-        let coming = COMING.iter().any(|end| name.ends_with(end)).then(String::new);
-        let Some(value) = self.names.get(name).or(coming.as_ref()) else {
-            let known = self.names.keys().map(String::as_str).collect::<Vec<_>>();
-            let known = if known.is_empty() {
-                "none is known".into()
-            } else {
-                format!("known are {}", known.join(", "))
-            };
-            return Err(self.fault(column, format!("nothing is known for the placeholder {name:?}; {known}")));
+        let value = match self.names.get(name) {
+            Some(value) if !value.is_empty() => value.clone(),
+            found => {
+                let missing = if found.is_some() || COMING.iter().any(|end| name.ends_with(end)) {
+                    format!(
+                        "${{{name}}} stands for nothing yet: there is none, or there are several (--policy-var {name}=VALUE)"
+                    )
+                } else {
+                    let near = nearest(name, self.names.keys().map(String::as_str));
+                    format!("${{{name}}} has no value: give one with --policy-var {name}=VALUE{near}")
+                };
+                // A keyword that is only looked for is read twice.
+                if !self.missing.contains(&missing) {
+                    self.missing.push(missing);
+                }
+                self.blank.push(within);
+                STAND_IN.to_owned()
+            }
         };
-        if value.is_empty() {
-            let message = format!("{name:?} stands for nothing yet: there is none, or there are several");
-            return Err(Fault { waits: true, ..self.fault(column, message) });
-        }
         for _ in 0..name.chars().count() + 3 {
             self.bump();
         }
-        Ok(value.clone())
+        Ok(value)
     }
 
     /// That nothing follows.

@@ -11,8 +11,6 @@ pub struct Fault {
     pub column: usize,
     /// What is wrong, and what would be right.
     pub message: String,
-    /// Whether it is only that a placeholder has no value yet.
-    pub(super) waits: bool,
 }
 
 impl fmt::Display for Fault {
@@ -26,10 +24,11 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// Something that OCI documents and that this platform has nothing for: it allows nobody anything here.
+/// Something that OCI documents and that this platform has nothing for, or that waits for a placeholder's value: it allows
+/// nobody anything here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The line in the file, from 1.
+    /// The line in the file, from 1; 0 for a matching rule, which is in no such file.
     pub line: usize,
     /// What is not enforced.
     pub message: String,
@@ -37,6 +36,9 @@ pub struct Notice {
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: accepted, not enforced here: {}", self.line, self.message)
+        if self.line > 0 {
+            write!(f, "{}: ", self.line)?;
+        }
+        write!(f, "accepted, not enforced here: {}", self.message)
     }
 }

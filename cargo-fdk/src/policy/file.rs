@@ -48,7 +48,10 @@ impl PolicyFile {
             Error::usage(told.collect::<Vec<_>>().join("\n       "))
         })?;
         for notice in policies.notices() {
-            let _ = writeln!(anstream::stderr(), "{name}:{notice}");
+            let _ = match notice.line {
+                0 => writeln!(anstream::stderr(), "{notice}"),
+                _ => writeln!(anstream::stderr(), "{name}:{notice}"),
+            };
         }
         Ok(policies)
     }
@@ -61,9 +64,15 @@ pub(crate) fn names_of(tenancy: &Tenancy) -> Names {
         ("tenancy_name".to_owned(), tenancy.name.clone()),
         ("namespace".to_owned(), tenancy.namespace.clone()),
     ]);
+    // Buckets and secrets are there too.
+    for name in ["compartment_id", "bucket_compartment_id", "secret_compartment_id"] {
+        names.insert(name.to_owned(), tenancy.home().to_owned());
+    }
     if let Some(home) = tenancy.compartments.first() {
-        names.insert("compartment_id".to_owned(), home.id.clone());
         names.insert("compartment_name".to_owned(), home.name.clone());
+    }
+    if let [only] = tenancy.dynamic_groups.as_slice() {
+        names.insert("dynamic_group".to_owned(), only.name.clone());
     }
     names
 }

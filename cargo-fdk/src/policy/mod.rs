@@ -5,7 +5,8 @@
 //! anything by it. What is documented nowhere is refused, with its line and column: a statement passed over in silence
 //! would be a hole or a riddle.
 //!
-//! A placeholder that stands for nothing yet, as a function's before there is one, makes its statement wait.
+//! A placeholder that has no value, as a function's before there is one, makes its statement wait: that is said, with the
+//! remedy, and the rest of its line is checked all the same.
 //!
 //! Nobody is allowed anything but by a statement. Statements only allow, so a further one never takes anything away.
 
@@ -63,19 +64,30 @@ impl Policies {
             if cursor.peek().is_none() {
                 continue;
             }
-            let added =
-                statement::parse(&mut cursor).and_then(|said| policies.add(line, text, said, &cursor));
-            match added {
-                Err(fault) if fault.waits => policies.note(line, fault.message),
-                added => faults.extend(added.err()),
+            let said = statement::parse(&mut cursor);
+            match (cursor.missing(), said) {
+                (None, said) => {
+                    let added = said.and_then(|said| policies.add(line, text, said, &cursor));
+                    faults.extend(added.err());
+                }
+                (Some(_), Err(fault)) if !cursor.is_blank(fault.column) => faults.push(fault),
+                (Some(missing), said) => policies.wait(line, said.ok(), missing),
             }
         }
         // A rule is the tenancy's and has a file of its own; its faults are told by the group's name.
-        for group in &policies.tenancy.dynamic_groups {
+        let tenancy = policies.tenancy.clone();
+        for group in &tenancy.dynamic_groups {
             match rule(group, names) {
-                Ok(rule) => policies.rules.push((group.id.clone(), rule)),
-                // It has no members until then.
-                Err(fault) if fault.waits => {}
+                Ok(Rule::Read(rule)) => policies.rules.push((group.id.clone(), rule)),
+                Ok(Rule::Waits(missing)) => {
+                    let name = &group.name;
+                    policies.note(
+                        0,
+                        format!(
+                            "the matching rule of the dynamic group {name}, which has no members: {missing}"
+                        ),
+                    );
+                }
                 Err(fault) => faults.push(fault),
             }
         }
@@ -117,6 +129,20 @@ impl Policies {
         let text = without_comment(text).to_owned();
         self.statements.push(Statement { line, text, who, permissions, scope, condition });
         Ok(())
+    }
+
+    /// Says why a statement is not in force whose placeholder has no value. With one, what nothing here can be asked for
+    /// would be no more in force.
+    fn wait(&mut self, line: usize, said: Option<Line>, missing: String) {
+        match said {
+            Some(Line::Elsewhere(why)) => self.note(line, why),
+            Some(Line::Allow(written)) if written.permissions.is_empty() => {
+                for what in written.unenforced {
+                    self.note(line, what);
+                }
+            }
+            _ => self.note(line, missing),
+        }
     }
 
     fn note(&mut self, line: usize, message: impl Into<String>) {
@@ -177,15 +203,27 @@ impl Policies {
     }
 }
 
+/// A matching rule, which waits like a statement.
+enum Rule {
+    Read(Condition),
+    /// For these placeholders.
+    Waits(String),
+}
+
 /// A dynamic group's rule: one condition, or several in `ANY` or `ALL`.
-fn rule(group: &DynamicGroup, names: &Names) -> Result<Condition, Fault> {
+fn rule(group: &DynamicGroup, names: &Names) -> Result<Rule, Fault> {
     let mut cursor = Cursor::new(0, &group.rule, names);
     let rule = Condition::parse(&mut cursor, &variables::RULE, &mut |_| {});
     let rule = rule.and_then(|rule| cursor.end().map(|()| rule));
-    rule.map_err(|fault| Fault {
-        message: format!("the matching rule of the dynamic group {}: {}", group.name, fault.message),
-        ..fault
-    })
+    match (cursor.missing(), rule) {
+        (None, Ok(rule)) => Ok(Rule::Read(rule)),
+        (Some(missing), Ok(_)) => Ok(Rule::Waits(missing)),
+        (Some(missing), Err(fault)) if cursor.is_blank(fault.column) => Ok(Rule::Waits(missing)),
+        (_, Err(fault)) => Err(Fault {
+            message: format!("the matching rule of the dynamic group {}: {}", group.name, fault.message),
+            ..fault
+        }),
+    }
 }
 
 /// The text of a line, up to a comment outside of quotes.

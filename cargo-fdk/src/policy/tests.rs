@@ -272,11 +272,17 @@ fn what_is_not_documented_is_refused_with_its_place() {
             "Allow group Callers to use fn-invocation in tenancy where target.app.id = 'x' and target.app.id = 'y'",
             "1:79: the end of the statement belongs here, not \"and\"",
         ),
-        (
-            "Allow group Callers to use fn-invocation in tenancy where target.function.id = '${fn_id}'",
-            "1:81: nothing is known for the placeholder \"fn_id\"; known are function_id",
-        ),
         ("Allow group ${ to use fn-invocation in tenancy", "1:13: a placeholder is written ${name}"),
+        ("Allow group ${a b} to use fn-invocation in tenancy", "1:13: a placeholder is written ${name}"),
+        // A placeholder without a value excuses nothing else in its line.
+        (
+            "Allow group ${invokers} to use fn-invocations in tenancy",
+            "1:32: no resource type \"fn-invocations\" is documented; did you mean fn-invocation?",
+        ),
+        (
+            "Allow group ${invokers} to use fn-invocation in compartment id ${there} whree x",
+            "1:73: the end of the statement belongs here, not \"whree\"",
+        ),
     ] {
         let faults = read(text).map(|_| ()).expect_err(text);
         assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), [told], "{text}");
@@ -302,6 +308,35 @@ fn a_placeholder_never_leaves_its_token() {
         "Callers to manage all-resources in tenancy",
     );
     assert!(told.unwrap_err()[0].to_string().contains("is no word: put it in quotes"));
+}
+
+#[test]
+fn a_statement_whose_placeholder_has_no_value_waits_and_is_said() {
+    let text = "Allow group ${invokers} to use fn-invocation in compartment id ${there}\n\
+        Allow group Callers to use fn-invocation in tenancy where target.function.id = '${functoin_id}'\n\
+        Allow group Callers to use fn-invocation in tenancy where target.function.id = '${hello_function_id}'\n\
+        Allow group ${deployers} to manage repos in tenancy\n\
+        Allow group Callers to ${verb} fn-app in tenancy";
+    let policies = read(text).unwrap();
+    let told: Vec<_> = policies.notices().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "1: accepted, not enforced here: ${invokers} has no value: give one with --policy-var invokers=VALUE; ${there} has no value: give one with --policy-var there=VALUE",
+            "2: accepted, not enforced here: ${functoin_id} has no value: give one with --policy-var functoin_id=VALUE; did you mean function_id?",
+            "3: accepted, not enforced here: ${hello_function_id} stands for nothing yet: there is none, or there are several (--policy-var hello_function_id=VALUE)",
+            "4: accepted, not enforced here: the resource type repos",
+            "5: accepted, not enforced here: ${verb} has no value: give one with --policy-var verb=VALUE",
+        ]
+    );
+    assert!(policies.statements().is_empty() && !invokes(text));
+    // A matching rule waits as well.
+    let policies = Policies::read("", &Names::new(), tenancy()).unwrap();
+    assert_eq!(
+        policies.notices()[0].to_string(),
+        "accepted, not enforced here: the matching rule of the dynamic group hello, which has no members: \
+         ${function_id} has no value: give one with --policy-var function_id=VALUE"
+    );
 }
 
 #[test]
