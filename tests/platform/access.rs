@@ -117,6 +117,31 @@ fn explain_says_which_statement_decides() {
     assert!(code == 2 && said.contains("InvokeFunction"), "{said}");
 }
 
+/// What the README says to type, with a function to call.
+#[test]
+fn the_readmes_own_command_starts_and_whom_it_names_may_call() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let command = readme.lines().find_map(|line| line.strip_prefix("cargo fdk start --oci ")).unwrap();
+    let command = command.split('#').next().unwrap();
+    let invoked = |without: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let tenancy = folder.path().join("tenancy").display().to_string();
+        let words = command.split_whitespace().filter(|word| !without.contains(word));
+        let words = words.map(|word| if word == ".oci" { tenancy.clone() } else { word.to_owned() });
+        let all: Vec<String> =
+            ["examples/hello".to_owned(), "--oci".to_owned()].into_iter().chain(words).collect();
+        let endpoint = Endpoint::launch(folder, &all);
+        // The only function is what `${function_id}` stands for, and nobody may list it.
+        let list = format!("/20181201/applications?compartmentId={}", endpoint.compartment());
+        assert_eq!(endpoint.json("GET", &list, &Value::Null).0, 404);
+        let hello = endpoint.functions[0].clone();
+        endpoint.invoke(&hello, &json!({"name": "you"})).0
+    };
+    assert_eq!(invoked(&[]), 200);
+    // Without the name nobody is a caller, and it starts all the same.
+    assert_eq!(invoked(&["--policy-var", "invokers=Administrators"]), 404);
+}
+
 /// The statements that `deploy/` makes a policy of, in force here: who is in which group, and what then is done or refused.
 #[test]
 fn what_is_deployed_is_what_the_laptop_enforces() {

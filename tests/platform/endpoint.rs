@@ -22,6 +22,8 @@ pub(crate) struct Endpoint {
     pub(crate) folder: TempDir,
     pub(crate) url: String,
     pub(crate) key: ApiKey,
+    /// The OCIDs of the functions that it began with.
+    pub(crate) functions: Vec<String>,
 }
 
 impl Endpoint {
@@ -32,36 +34,39 @@ impl Endpoint {
         std::fs::create_dir_all(path("storage/buckets/models")).unwrap();
         std::fs::create_dir_all(path("storage/secrets")).unwrap();
         prepare(&folder);
+        let mut all: Vec<String> = ["--oci", "--init-oci", &path("tenancy"), "--policies", &path("policies")]
+            .map(str::to_owned)
+            .to_vec();
+        all.extend(["--storage".to_owned(), path("storage")]);
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        Self::launch(folder, &all)
+    }
+
+    /// A platform whose tenancy is in `tenancy` of this folder.
+    pub(crate) fn launch(folder: TempDir, arguments: &[String]) -> Self {
         let mut child = cargo_fdk::compile::cargo()
-            .args([
-                "fdk",
-                "start",
-                "--port",
-                "0",
-                "--oci",
-                "--state",
-                &path("state"),
-                "--init-oci",
-                &path("tenancy"),
-            ])
-            .args(["--policies", &path("policies"), "--storage", &path("storage")])
+            .args(["fdk", "start", "--port", "0", "--state"])
+            .arg(folder.path().join("state"))
             .args(arguments)
             .current_dir(root())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut url = String::new();
+        let (mut url, mut functions) = (String::new(), Vec::new());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         while let Some(line) = lines.next() {
             let line = line.unwrap();
             if let Some(rest) = line.strip_prefix("OCI ") {
                 rest.trim_start().split(": ").next().unwrap().clone_into(&mut url);
             }
+            // As it says them: the name, then the OCID.
+            let last = line.rsplit(' ').next().filter(|last| last.starts_with("ocid1.fnfunc."));
+            functions.extend(last.map(str::to_owned));
             if line.starts_with("serving") {
                 let key = ApiKey::from_config(&folder.path().join("tenancy/config"), "DEFAULT").unwrap();
                 let (say, said) = mpsc::channel();
                 std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
-                return Self { child, said, folder, url, key };
+                return Self { child, said, folder, url, key, functions };
             }
         }
         panic!("the platform ended: {:?}", child.wait());
