@@ -43,15 +43,18 @@ struct Issuance {
 /// A year: longer than anything local should live.
 const MAX_TTL: u64 = 366 * 86_400;
 
+/// The last second of the year 9999: clocks and dates go no further.
+const MAX_NOW: u64 = 253_402_300_799;
+
 #[derive(Args)]
 struct Verification {
     /// Verify as of this time, in seconds since 1970
-    #[arg(long, value_name = "UNIX")]
+    #[arg(long, value_name = "UNIX", value_parser = clap::value_parser!(u64).range(..=MAX_NOW))]
     now: Option<u64>,
-    /// Refuse what is otherwise a warning: another resource type, another function's id
+    /// Refuse what is otherwise a warning: another resource type, another function's id; `FDK_PRINCIPAL_STRICT=1` does too
     #[arg(long)]
     strict: bool,
-    /// Check the token's signature with the issuer's keys, a JWKS file
+    /// Check the token's signature with the issuer's keys, a JWKS file; the one of `FDK_ISSUER_KEYS` when not given
     #[arg(long, value_name = "FILE")]
     issuer_keys: Option<PathBuf>,
     /// Print `{"verdict", "message", "warnings"}`, for refusals too
@@ -68,9 +71,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     };
     let now =
         options.now.map_or_else(SystemTime::now, |unix| SystemTime::UNIX_EPOCH + Duration::from_secs(unix));
-    let policy =
-        Policy { mode: Mode::Required, strict: options.strict, issuer_keys: options.issuer_keys.clone() };
-    let verdict = fdk_principal::verify(&Environment::from_process(), &policy, now);
+    // What a function would read, but that whoever asks wants an answer: none is a refusal here.
+    let policy = Policy::read(|name| std::env::var_os(name)).map(|policy| Policy {
+        mode: Mode::Required,
+        strict: policy.strict || options.strict,
+        issuer_keys: options.issuer_keys.clone().or(policy.issuer_keys),
+    });
+    let verdict = policy.and_then(|policy| fdk_principal::verify(&Environment::from_process(), &policy, now));
     let identity = verdict.as_ref().ok().and_then(Outcome::principal).map(|principal| principal.identity());
     let report = report(identity.as_deref(), verdict.as_ref().err(), now, show);
     let _ = if options.json { writeln!(std::io::stdout(), "{report}") } else { person(&report) };

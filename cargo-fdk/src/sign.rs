@@ -25,13 +25,13 @@ pub(crate) struct Options {
     /// A header to send; it is signed when signatures cover headers of its name
     #[arg(long, value_name = "K: V")]
     header: Vec<String>,
-    /// The date to sign, such as `Sun, 22 Nov 2026 12:00:00 GMT`; now when not given
+    /// The date to sign, an IMF-fixdate such as `Sun, 22 Nov 2026 12:00:00 GMT`; now when not given
     #[arg(long)]
     date: Option<String>,
     /// Leave the body out of the signature, as Object Storage allows for uploads
     #[arg(long)]
     unsigned_body: bool,
-    /// Print `{"signing_string", "authorization", "headers"}`
+    /// Print `{"signing_string", "authorization", "headers"}`; a header that is there twice has a list of values
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(crate) struct Options {
 #[derive(Args)]
 #[group(required = true, multiple = true)]
 struct Identity {
-    /// Sign as the user of this profile in ~/.oci/config (`OCI_CONFIG_FILE` names another file)
+    /// Sign as the user of this profile in ~/.oci/config (`OCI_CONFIG_FILE` or `OCI_CLI_CONFIG_FILE` names another file)
     #[arg(long, value_name = "PROFILE", conflicts_with_all = ["key", "resource_principal"])]
     config_profile: Option<String>,
     /// Sign with this private key, a PEM file
@@ -65,8 +65,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let stdout = &mut std::io::stdout();
     let _ = if options.json {
+        let values =
+            |name: &HeaderName| match &*head.headers.get_all(name).iter().map(text).collect::<Vec<_>>() {
+                [one] => Value::from(one.as_str()),
+                several => Value::from(several),
+            };
         let headers: Map<String, Value> =
-            head.headers.iter().map(|(name, value)| (name.to_string(), text(value).into())).collect();
+            head.headers.keys().map(|name| (name.to_string(), values(name))).collect();
         let report = json!({
             "signing_string": signed.signing_string(),
             "authorization": signed.authorization(),
@@ -92,9 +97,13 @@ fn head(options: &Options) -> Result<http::request::Parts> {
     }
     let headers = request.headers_mut();
     if let Some(date) = &options.date {
-        let date = HeaderValue::from_str(date)
-            .map_err(|_| Error::usage(format!("--date {date:?} is no header value")))?;
-        headers.insert(header::DATE, date);
+        let value = HeaderValue::from_str(date).ok().filter(|_| is_imf_fixdate(date));
+        let value = value.ok_or_else(|| {
+            Error::usage(format!(
+                "--date {date:?} is no IMF-fixdate (RFC 9110, 5.6.7): write it as Sun, 22 Nov 2026 12:00:00 GMT"
+            ))
+        })?;
+        headers.insert(header::DATE, value);
     }
     for line in &options.header {
         let (name, value) = line
@@ -107,6 +116,13 @@ fn head(options: &Options) -> Result<http::request::Parts> {
         headers.append(name, value);
     }
     Ok(request.into_parts().0)
+}
+
+/// Whether a date is written as HTTP writes it: as we would.
+fn is_imf_fixdate(date: &str) -> bool {
+    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date);
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    time.is_ok_and(|time| printer.timestamp_to_rfc9110_string(&time).is_ok_and(|written| written == date))
 }
 
 fn body(body: Option<&str>) -> Result<Vec<u8>> {
@@ -124,9 +140,7 @@ fn body(body: Option<&str>) -> Result<Vec<u8>> {
 fn signer(identity: &Identity) -> Result<Signer> {
     let refused = |refusal: Refusal| Error::failed(format!("{}: {refusal}", refusal.code()));
     if let Some(profile) = &identity.config_profile {
-        let file = std::env::var_os("OCI_CONFIG_FILE").map(PathBuf::from);
-        let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".oci").join("config"));
-        let file = file.or(home).ok_or_else(|| Error::usage("neither OCI_CONFIG_FILE nor HOME is set"))?;
+        let file = config_file().ok_or_else(|| Error::usage("neither OCI_CONFIG_FILE nor HOME is set"))?;
         return ApiKey::from_config(&file, profile).map(|key| Arc::new(key).into()).map_err(refused);
     }
     if let (Some(file), Some(id)) = (&identity.key, &identity.key_id) {
@@ -142,6 +156,38 @@ fn signer(identity: &Identity) -> Result<Signer> {
         Outcome::Verified(principal) => Ok(principal.into()),
         Outcome::Absent | Outcome::Off => {
             Err(Error::failed("the environment describes no resource principal"))
+        }
+    }
+}
+
+/// The configuration file of the OCI tools: Oracle's SDKs have it from `OCI_CONFIG_FILE`, its command line from
+/// `OCI_CLI_CONFIG_FILE`, and both else from the home directory.
+pub(crate) fn config_file() -> Option<PathBuf> {
+    let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    path("OCI_CONFIG_FILE")
+        .or_else(|| path("OCI_CLI_CONFIG_FILE"))
+        .or_else(|| Some(path("HOME")?.join(".oci").join("config")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_imf_fixdate;
+
+    #[test]
+    fn a_date_is_written_as_http_writes_it() {
+        assert!(is_imf_fixdate("Sun, 22 Nov 2026 12:00:00 GMT"));
+        for other in [
+            "",
+            "now",
+            "2026-11-22T12:00:00Z",
+            "Mon, 22 Nov 2026 12:00:00 GMT",
+            "Sun, 22 Nov 2026 12:00:00 +0000",
+            "Sun, 22 Nov 2026 12:00 GMT",
+            "22 Nov 2026 12:00:00 GMT",
+            "Sunday, 22-Nov-26 12:00:00 GMT",
+            "Sun Nov 22 12:00:00 2026",
+        ] {
+            assert!(!is_imf_fixdate(other), "{other}");
         }
     }
 }

@@ -82,3 +82,58 @@ async fn without_one_there_is_none_and_required_refuses_the_start() {
     let fault = cargo_fdk::agent::Container::start(&spec).await.err().unwrap().to_string();
     assert!(fault.contains("exit code 3") || fault.contains("exit status: 3"), "{fault}");
 }
+
+#[test]
+fn the_issuers_keys_are_asked_and_strictness_is_as_a_function_has_it() {
+    let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    issue(own.path(), &["--claims", "{\"res_type\":\"fnapp\"}"]);
+    issue(other.path(), &[]);
+    let others_keys = other.path().join("jwks.json").display().to_string();
+    let verdict = |arguments: &[&str], variables: &BTreeMap<String, String>| {
+        let output = fdk(&[&["principal", "verify", "--json"], arguments].concat(), variables);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (report["verdict"].as_str().unwrap().to_owned(), output.status.code())
+    };
+    let own = variables(own.path());
+    assert_eq!(verdict(&[], &own), ("ok".to_owned(), Some(0)));
+    let bad = ("bad_signature".to_owned(), Some(1));
+    assert_eq!(verdict(&["--issuer-keys", &others_keys], &own), bad);
+    let with = |name: &str, value: &str| {
+        let mut variables = own.clone();
+        variables.insert(name.to_owned(), value.to_owned());
+        variables
+    };
+    assert_eq!(verdict(&[], &with("FDK_ISSUER_KEYS", &others_keys)), bad, "as a function reads it");
+    let strict = with("FDK_PRINCIPAL_STRICT", "1");
+    assert_eq!(verdict(&[], &strict), ("wrong_resource_type".to_owned(), Some(1)));
+    let invalid = with("FDK_PRINCIPAL_STRICT", "perhaps");
+    assert_eq!(verdict(&[], &invalid), ("policy_invalid".to_owned(), Some(1)));
+}
+
+#[test]
+fn a_request_is_signed_by_a_profile_and_by_a_resource_principal() {
+    let folder = tempfile::tempdir().unwrap();
+    let tenancy = cargo_fdk::tenancy::init(&folder.path().join("tenancy")).unwrap();
+    issue(&folder.path().join("principal"), &[]);
+    let signed = |who: &[&str], variables: &BTreeMap<String, String>| {
+        let mine = ["--header", "x-mine: 1", "--header", "X-Mine: 2"];
+        let request = ["sign", "--json", "--url", "https://example.com/x"];
+        let output = fdk(&[&request[..], &mine[..], who].concat(), variables);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        // It is sent, both times, and no signature covers it.
+        assert_eq!(report["headers"]["x-mine"], json!(["1", "2"]));
+        assert!(report["headers"]["date"].is_string());
+        assert!(!report["signing_string"].as_str().unwrap().contains("x-mine"), "{report}");
+        assert_eq!(report["headers"]["authorization"], report["authorization"]);
+        report["authorization"].as_str().unwrap().to_owned()
+    };
+    let config = folder.path().join("tenancy/config").display().to_string();
+    for variable in ["OCI_CONFIG_FILE", "OCI_CLI_CONFIG_FILE"] {
+        let variables = BTreeMap::from([(variable.to_owned(), config.clone())]);
+        let by = signed(&["--config-profile", "DEFAULT"], &variables);
+        assert!(by.contains(&format!("keyId=\"{}/{}/", tenancy.id, tenancy.users[0].id)), "{by}");
+    }
+    let by = signed(&["--resource-principal"], &variables(&folder.path().join("principal")));
+    assert!(by.contains("keyId=\"ST$"), "{by}");
+}

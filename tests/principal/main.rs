@@ -138,6 +138,12 @@ fn what_is_asked_wrongly_is_said() {
         (&["sign", "--url", "https://h/", "--resource-principal"], 1, "env_missing: "),
         (&["sign", "--url", "https://h/", "--key", "/nowhere", "--key-id", "t/u/f"], 1, "key_unreadable: "),
         (
+            &["sign", "--url", "https://h/", "--date", "yesterday", "--resource-principal"],
+            2,
+            "--date \"yesterday\" is no IMF-fixdate",
+        ),
+        (&["principal", "verify", "--now", "18446744073709551615"], 2, "18446744073709551615 is not in"),
+        (
             &["sign", "--url", "https://h/", "--config-profile", "DEFAULT"],
             2,
             "neither OCI_CONFIG_FILE nor HOME is set",

@@ -6,7 +6,7 @@ use fdk_inference::manifest::{File, ObjectStorage};
 use fdk_principal::{ApiKey, Client, Environment, Outcome, Policy, verify};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -38,10 +38,8 @@ fn client() -> Result<Client, String> {
             Outcome::Absent | Outcome::Off => return Err("FDK_PRINCIPAL is off".into()),
         }
     } else {
-        let file = variable("OCI_CLI_CONFIG_FILE")
-            .map(PathBuf::from)
-            .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".oci/config")));
-        let file = file.ok_or("no identity: there is no resource principal, and HOME is not set")?;
+        let file = crate::sign::config_file()
+            .ok_or("no identity: there is no resource principal, and HOME is not set")?;
         let profile = variable("OCI_CLI_PROFILE").unwrap_or_else(|| "DEFAULT".into());
         let key = ApiKey::from_config(&file, &profile).map_err(|refusal| refusal.to_string())?;
         let region = key.region().ok_or("the profile names no region")?.to_owned();
