@@ -115,6 +115,24 @@ fn explain_says_which_statement_decides() {
     assert!(code == 2 && said.contains("--as nobody: the tenancy has no such user; it has"), "{said}");
     let (code, said) = explain(&["--as", &user, "--do", "InvokeFunctions", "--on", function]);
     assert!(code == 2 && said.contains("InvokeFunction"), "{said}");
+    // What start accepts is accepted: a placeholder that the question does not fill is said, and its statement does not count.
+    let secret = "Allow any-user to read secret-bundles in compartment id ${secret_compartment_id} where all \
+        {target.secret.id = '${secret_id}', target.secret.name = 'db', request.principal.compartment.id = '${compartment_id}'}";
+    std::fs::write(
+        &file,
+        format!("{statement}\n{secret}\nAllow group ${{invokers}} to use fn-app in tenancy\n"),
+    )
+    .unwrap();
+    let ask = ["--as", function, "--do", "GetSecretBundle", "--on", "ocid1.vaultsecret.local.lcl.db"];
+    let (code, said) = explain(&ask);
+    assert!(code == 0 && said.contains("SECRET_BUNDLE_READ by line 2"), "{said}");
+    assert!(
+        said.contains("${function_id} has no value: give one with --policy-var function_id=VALUE"),
+        "{said}"
+    );
+    assert!(said.contains("${invokers} has no value"), "{said}");
+    let (code, said) = explain(&[&ask[..], &["--as-in", &read.id]].concat());
+    assert!(code == 1 && said.contains("request.principal.compartment.id must be"), "{said}");
 }
 
 /// What the README says to type, with a function to call.

@@ -87,6 +87,11 @@ pub(crate) fn function_ocid(id: &str) -> String {
     ocid::func(id)
 }
 
+/// The name of a secret, in the OCID that the endpoint gives it.
+pub(crate) fn secret_name(id: &str) -> Option<&str> {
+    ocid::secret_name(id)
+}
+
 /// Which service a path belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {

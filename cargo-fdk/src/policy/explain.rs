@@ -38,11 +38,15 @@ struct Question {
     /// The compartment it is in, by its path of names or its OCID; the tenancy's first when not given
     #[arg(long = "in", value_name = "COMPARTMENT")]
     compartment: Option<String>,
-    /// The application of a function, for `target.app.id`
+    /// The compartment of a function that asks; the tenancy's first when not given
+    #[arg(long = "as-in", value_name = "COMPARTMENT")]
+    callers_compartment: Option<String>,
+    /// The application of a function; without it `target.app.id` has no value
     #[arg(long, value_name = "OCID")]
     app: Option<String>,
-    /// The tenancy's folder, as `cargo fdk start --oci --init-oci DIR` makes it
-    #[arg(long, value_name = "DIR")]
+    /// The tenancy's folder, as `cargo fdk start --oci --init-oci DIR` makes it. There is none by default: without a folder
+    /// `start` makes a tenancy that goes when it ends
+    #[arg(long, visible_alias = "init-oci", value_name = "DIR")]
     tenancy: PathBuf,
     #[command(flatten)]
     file: PolicyFile,
@@ -52,17 +56,24 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let Command::Explain(question) = &options.command;
     let tenancy = Arc::new(Tenancy::read(&question.tenancy)?);
     let mut names = names_of(&tenancy);
-    // What the question names is what the file's placeholders of that name most likely mean.
-    for (kind, name) in [("ocid1.fnfunc.", "function_id"), ("ocid1.fnapp.", "application_id")] {
-        for id in std::iter::once(&question.target).chain(&question.app) {
-            if id.starts_with(kind) {
-                names.insert(name.into(), id.clone());
-            }
-        }
+    // What the question names is what the file's placeholders of that name most likely mean; a statement with another one
+    // is not in force, which the reader of the file says.
+    let kinds = [
+        ("ocid1.fnfunc.", "function_id"),
+        ("ocid1.fnapp.", "application_id"),
+        ("ocid1.vaultsecret.", "secret_id"),
+    ];
+    for id in std::iter::once(&question.target).chain(&question.app) {
+        let kind = kinds.iter().find(|(kind, _)| id.starts_with(kind));
+        names.extend(kind.map(|(_, name)| ((*name).to_owned(), id.clone())));
+    }
+    if let Some(bucket) = question.target.split('/').next().filter(|bucket| !bucket.starts_with("ocid1.")) {
+        names.insert("bucket".to_owned(), bucket.to_owned());
     }
     let policies = question.file.read(tenancy.clone(), names)?;
-    let compartment = compartment(&tenancy, question.compartment.as_deref())?;
-    let caller = caller(&tenancy, &question.caller, &compartment)?;
+    let callers_compartment = compartment(&tenancy, "--as-in", question.callers_compartment.as_deref())?;
+    let compartment = compartment(&tenancy, "--in", question.compartment.as_deref())?;
+    let caller = caller(&tenancy, &question.caller, &callers_compartment)?;
     let operation = known(&question.operation)?;
     let target = target(question, &tenancy, compartment)?;
     let decision = policies.decide(&Request { caller: &caller, operation, target: &target });
@@ -107,14 +118,14 @@ fn known(name: &str) -> Result<&'static Operation> {
     })
 }
 
-fn compartment(tenancy: &Tenancy, named: Option<&str>) -> Result<String> {
+fn compartment(tenancy: &Tenancy, option: &str, named: Option<&str>) -> Result<String> {
     match named {
         None => Ok(tenancy.home().to_owned()),
         Some(id) if tenancy.has_compartment(id) => Ok(id.to_owned()),
         Some(path) => tenancy
             .compartment_at(path)
             .cloned()
-            .ok_or_else(|| Error::usage(format!("--in {path}: the tenancy has no such compartment"))),
+            .ok_or_else(|| Error::usage(format!("{option} {path}: the tenancy has no such compartment"))),
     }
 }
 
@@ -141,7 +152,11 @@ fn target(question: &Question, tenancy: &Tenancy, compartment: String) -> Result
     match kind {
         Some("fnfunc") => target.variables.push(("target.function.id", on)),
         Some("fnapp") => target.variables.push(("target.app.id", on)),
-        Some("vaultsecret") => target.variables.push(("target.secret.id", on)),
+        Some("vaultsecret") => {
+            let name = crate::oci::secret_name(&on).map(|name| ("target.secret.name", name.to_owned()));
+            target.variables.extend(name);
+            target.variables.push(("target.secret.id", on));
+        }
         Some("compartment" | "tenancy") if tenancy.has_compartment(&on) => target.compartment = on,
         Some(_) => {
             return Err(Error::usage(format!(
