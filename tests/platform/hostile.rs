@@ -89,6 +89,21 @@ fn ten_thousand_hostile_requests_reach_no_function() {
     assert!(calls() <= before + 1, "{statuses:?}");
 }
 
+/// The body is as large as an object may be, and never comes.
+#[test]
+fn who_does_not_sign_is_refused_without_the_body() {
+    let endpoint = Endpoint::start("# nobody", &["examples/hello"], |_| {});
+    let host = endpoint.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let head =
+        format!("PUT /n/local/b/models/o/x HTTP/1.1\r\nhost: {host}\r\ncontent-length: 536870912\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut reply = [0; 12];
+    stream.read_exact(&mut reply).unwrap();
+    assert_eq!(&reply, b"HTTP/1.1 401");
+}
+
 /// Sends a request as it is written, on a connection of its own; 0 when there is no reply.
 fn send(host: &str, method: &str, path: &str, headers: &[(String, String)], body: &[u8]) -> u16 {
     let mut stream = TcpStream::connect(host).unwrap();

@@ -4,6 +4,7 @@
 //! ([`crate::policy`]); then it is the platform's, whose applications, functions and containers it shares with the Fn API.
 //! What a function is given by OCI, it is given here (`surroundings`): its identity above all.
 
+mod body;
 mod decisions;
 mod directory;
 mod fault;
@@ -22,20 +23,19 @@ mod vault;
 pub use decisions::{Decision, Decisions, Verdict};
 pub use directory::Directory;
 pub use fault::Fault;
+pub(crate) use invoke::strip_reserved;
 pub use principals::Principals;
 pub use rate::Rate;
 pub use storage::Storage;
 
-use crate::platform::{BODY_LIMIT, Platform};
+use crate::platform::Platform;
 use crate::policy::file::PolicyFile;
 use crate::policy::{Caller, Operation, Policies, Request as Question, Target};
 use crate::server::respond::Body;
 use crate::tenancy::Tenancy;
 use bytes::Bytes;
-use fdk_principal::BodyRule;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use query::Query;
 use std::fmt;
@@ -43,9 +43,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::SystemTime;
 use tempfile::TempDir;
-
-/// The largest object that can be put: it is held in memory until its hash is checked.
-const OBJECT_LIMIT: usize = 512 * 1024 * 1024;
 
 /// The endpoint.
 pub struct Oci {
@@ -224,15 +221,18 @@ impl Oci {
         request: Request<Incoming>,
         request_id: &str,
     ) -> Result<Response<Body>, Fault> {
-        let (head, body) = request.into_parts();
+        let (head, incoming) = request.into_parts();
         let path = head.uri.path().to_owned();
         let no_path = || Fault::no_path(&head.method, &path);
         let (service, rest) = Service::of(&path).ok_or_else(no_path)?;
-        let (rule, limit) = match service {
-            Service::ObjectStorage => (BodyRule::UnsignedPut, OBJECT_LIMIT),
-            Service::Functions(_) | Service::Secrets => (BodyRule::Signed, BODY_LIMIT),
+        let (rule, limit) = body::rules(service, &head.method, rest);
+        // Who does not sign is refused for that, whatever the body is: none is held for it.
+        let body = if head.headers.contains_key(header::AUTHORIZATION) {
+            body::read(incoming, limit).await?
+        } else {
+            body::pass_over(incoming).await;
+            Bytes::new()
         };
-        let body = Limited::new(body, limit).collect().await.map_err(|_| too_large())?.to_bytes();
         let caller = self.directory.authenticate(&head, &body, rule, SystemTime::now()).map_err(|why| {
             self.decisions.refused(&head.method, &path, &why);
             Fault::not_authenticated()
@@ -253,14 +253,6 @@ impl Oci {
             Service::Secrets => vault::answer(&asked, &segments),
         }
     }
-}
-
-fn too_large() -> Fault {
-    Fault::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "FunctionInvokeRequestContentTooLarge",
-        "Request content too large",
-    )
 }
 
 /// The segments of a path, decoded; `None` when they are no text. An escaped slash stays within its segment.

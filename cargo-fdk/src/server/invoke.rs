@@ -5,7 +5,7 @@ use super::{not_allowed, not_found};
 use crate::agent::{Call, Fault};
 use crate::platform::{BODY_LIMIT, Platform};
 use crate::store::{Refusal, Window};
-use crate::{hop, trigger};
+use crate::{hop, oci, trigger};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -13,11 +13,13 @@ use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A function by its id, or by its name where one application has it.
+/// A function by its id, or by its name where one application has it. Beside the OCI side nobody who calls here may say who
+/// they are.
 pub(super) async fn direct(
     platform: &Arc<Platform>,
     function: &str,
     request: Request<Incoming>,
+    beside_oci: bool,
 ) -> Response<Body> {
     if request.method() != Method::POST {
         return not_allowed(request.method(), request.uri().path());
@@ -28,6 +30,9 @@ pub(super) async fn direct(
     };
     let (mut head, body) = request.into_parts();
     hop::strip(&mut head.headers);
+    if beside_oci {
+        oci::strip_reserved(&mut head.headers);
+    }
     let call = match received(&head, body).await {
         Ok(body) => call(body, std::mem::take(&mut head.headers)),
         Err(response) => return *response,

@@ -78,7 +78,9 @@ async fn answer(platform: &Arc<Platform>, doors: &Doors, request: Request<Incomi
         );
     }
     match (parts.next().unwrap_or_default(), parts.next(), parts.next()) {
-        ("invoke", Some(function), None) => invoke::direct(platform, function, request).await,
+        ("invoke", Some(function), None) => {
+            invoke::direct(platform, function, request, doors.oci.is_some()).await
+        }
         ("t", Some(app), _) => {
             let source = path.get("/t/".len() + app.len()..).filter(|rest| !rest.is_empty());
             invoke::trigger(platform, app, source.unwrap_or("/"), request).await
