@@ -143,8 +143,10 @@ async fn prepare(options: &Options) -> Result<Ready> {
         stream_replies: options.stream_replies,
         sandbox: (!options.no_sandbox).then(|| Sandbox::strongest(options.network)),
     };
-    let walls = walls(settings.sandbox);
     let oci = options.oci.set_up()?;
+    // What functions are served is on this machine's network, which they are given then.
+    let networked = oci.as_ref().is_some_and(oci::options::Setup::serves_storage);
+    let walls = walls(settings.sandbox.map(|walls| if networked { walls.with_network() } else { walls }));
     let mut platform = Platform::new(store, Images::at(images::folder(&state)), settings);
     if let Some(oci) = &oci {
         platform = platform.with(Arc::new(oci.furniture()));

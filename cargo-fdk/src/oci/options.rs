@@ -28,7 +28,8 @@ pub(crate) struct Options {
     init_oci: Option<PathBuf>,
     #[command(flatten)]
     file: PolicyFile,
-    /// What Object Storage and Vault serve: DIR/buckets/BUCKET/OBJECT and DIR/secrets/NAME
+    /// What Object Storage and Vault serve: DIR/buckets/BUCKET/OBJECT and DIR/secrets/NAME. Functions have this machine's
+    /// network then, to reach it
     #[arg(long, value_name = "DIR", requires = "oci")]
     storage: Option<PathBuf>,
     /// Seconds until the functions' tokens and keys are followed by others
@@ -131,6 +132,11 @@ impl Options {
 }
 
 impl Setup {
+    /// Whether functions are served buckets and secrets, for which they need the network.
+    pub(crate) fn serves_storage(&self) -> bool {
+        self.storage.is_some()
+    }
+
     /// What functions are given.
     pub(crate) fn furniture(&self) -> Furniture {
         Furniture::new(self.principals.clone(), self.base.clone(), self.storage.is_some())
