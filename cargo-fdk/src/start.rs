@@ -83,6 +83,7 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         }
     });
     let mut code = ExitCode::SUCCESS;
+    let oci = doors.oci.clone();
     let served = server::serve(listener, platform.clone(), doors, async { code = stopped.await });
     match watch {
         Some(watch) => tokio::select! {
@@ -92,6 +93,9 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         None => served.await,
     }
     platform.close().await;
+    if let Some(oci) = oci {
+        oci.principals().close();
+    }
     Ok(code)
 }
 

@@ -28,6 +28,7 @@ pub use principals::Principals;
 pub use rate::Rate;
 pub use storage::Storage;
 
+use crate::agent::directory::Directory as Temporary;
 use crate::platform::Platform;
 use crate::policy::file::PolicyFile;
 use crate::policy::{Caller, Operation, Policies, Request as Question, Target};
@@ -42,7 +43,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::SystemTime;
-use tempfile::TempDir;
 
 /// The endpoint.
 pub struct Oci {
@@ -61,7 +61,7 @@ pub struct Oci {
     /// The tenancy's.
     folder: PathBuf,
     /// The same, when it goes with this.
-    _temporary: Option<TempDir>,
+    _temporary: Option<Temporary>,
 }
 
 /// The statements in force, which can be replaced.

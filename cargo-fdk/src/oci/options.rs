@@ -1,7 +1,8 @@
 //! `cargo fdk start --oci`: what is asked for, and the endpoint that comes of it.
 
 use super::surroundings::Furniture;
-use super::{Directory, Oci, Principals, Rate, Storage, ocid};
+use super::{Directory as Known, Oci, Principals, Rate, Storage, ocid};
+use crate::agent::directory::Directory;
 use crate::issuer::Issuer;
 use crate::platform::Platform;
 use crate::policy::file::{PolicyFile, names_of};
@@ -15,7 +16,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tempfile::TempDir;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -47,7 +47,7 @@ pub(crate) struct Options {
 pub(crate) struct Setup {
     tenancy: Arc<Tenancy>,
     folder: PathBuf,
-    temporary: Option<TempDir>,
+    temporary: Option<Directory>,
     principals: Arc<Principals>,
     base: Arc<OnceLock<String>>,
     storage: Option<Storage>,
@@ -64,7 +64,7 @@ impl Options {
         }
         let temporary = match &self.init_oci {
             Some(_) => None,
-            None => Some(tempfile::Builder::new().prefix("fdk-tenancy").tempdir().map_err(|error| {
+            None => Some(Directory::create().map_err(|error| {
                 Error::failed(format!(
                     "no temporary folder for the tenancy: {error}; name one with --init-oci DIR"
                 ))
@@ -72,7 +72,7 @@ impl Options {
         };
         let folder = match (&self.init_oci, &temporary) {
             (Some(folder), _) => folder.clone(),
-            (None, Some(temporary)) => temporary.path().to_path_buf(),
+            (None, Some(temporary)) => temporary.path().join("tenancy"),
             (None, None) => return Err(Error::failed("no folder for the tenancy")),
         };
         let tenancy = Arc::new(tenancy::init(&folder)?);
@@ -104,11 +104,8 @@ impl Options {
         let Some(setup) = setup else { return Ok(Doors::default()) };
         let names = names(&setup.tenancy, platform, setup.storage.as_ref());
         let policies = self.file.read(setup.tenancy.clone(), names)?;
-        let directory = Directory::read(
-            setup.tenancy.clone(),
-            &setup.folder,
-            setup.principals.public_keys().to_path_buf(),
-        )?;
+        let directory =
+            Known::read(setup.tenancy.clone(), &setup.folder, setup.principals.public_keys().to_path_buf())?;
         for func in platform.store.all_funcs() {
             let app =
                 platform.store.app(&func.app_id).map_err(|refusal| Error::failed(refusal.to_string()))?;

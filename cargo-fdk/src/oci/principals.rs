@@ -1,6 +1,7 @@
 //! The identities of the functions, and the sessions of the users: tokens and keys in files, which rotate.
 
 use super::ocid;
+use crate::agent::directory::Directory;
 use crate::issuer::{Claims, Issuer, KEY, TOKEN};
 use crate::sandbox;
 use crate::store::model::{App, Func};
@@ -13,7 +14,6 @@ use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
-use tempfile::TempDir;
 
 /// The identities that were issued, each in a folder of its own.
 pub struct Principals {
@@ -22,9 +22,13 @@ pub struct Principals {
     public_keys: PathBuf,
     /// How long until a token is followed by another.
     every: Duration,
-    /// Removed when this is.
-    folder: TempDir,
+    /// Where those of the functions are.
+    identities: PathBuf,
+    /// Removed when this is; the next platform removes that of one that was killed.
+    _directory: Directory,
     issued: Mutex<HashMap<String, Issued>>,
+    /// One for each identity: a key and its token are two files, which one thread at a time may write.
+    turns: Mutex<HashMap<String, Arc<Mutex<()>>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,11 +41,18 @@ struct Issued {
 impl Principals {
     /// Identities signed by the issuer in the tenancy's folder.
     pub fn new(tenancy: Arc<Tenancy>, issuer: Issuer, every: Duration) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("fdk-identities").tempdir();
-        let folder =
-            folder.map_err(|error| Error::failed(format!("no folder for the identities: {error}")))?;
+        let fails = |error: std::io::Error| Error::failed(format!("no folder for the identities: {error}"));
+        let directory = Directory::create().map_err(fails)?;
+        let identities = directory.path().join("identities");
+        std::fs::DirBuilder::new().mode(0o700).create(&identities).map_err(fails)?;
         let public_keys = issuer.publish_keys()?;
-        Ok(Self { tenancy, issuer, public_keys, every, folder, issued: Mutex::default() })
+        let (issued, turns) = (Mutex::default(), Mutex::default());
+        Ok(Self { tenancy, issuer, public_keys, every, identities, _directory: directory, issued, turns })
+    }
+
+    /// Takes the functions' identities away: there are no functions any more, and a rotation may be on its way.
+    pub fn close(&self) {
+        let _ = std::fs::remove_dir_all(&self.identities);
     }
 
     /// The issuer's public keys, a JWKS file.
@@ -51,6 +62,8 @@ impl Principals {
 
     /// The folder with a function's token and key; they are made when there are none.
     pub fn of(&self, app: &App, func: &Func) -> Result<PathBuf> {
+        let turn = self.turn_of(&func.id);
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(issued) = self.issued().get(&func.id) {
             return Ok(issued.folder.clone());
         }
@@ -63,7 +76,7 @@ impl Principals {
         }) else {
             return Err(Error::failed("no claims"));
         };
-        let folder = self.folder.path().join(func.id.to_ascii_lowercase());
+        let folder = self.identities.join(func.id.to_ascii_lowercase());
         give_to_functions(&folder)
             .map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
         let mut issued = Issued { folder: folder.clone(), claims, until: SystemTime::UNIX_EPOCH };
@@ -86,20 +99,27 @@ impl Principals {
         Ok(())
     }
 
-    /// Gives everybody a new key and a token for it. Those of functions that are gone are forgotten.
+    /// Gives everybody a new key and a token for it. Those of functions that are gone are forgotten. The error is of all for
+    /// whom it failed; the others have theirs.
     pub fn rotate(&self, is_there: impl Fn(&str) -> bool) -> Result<()> {
-        let all: Vec<(String, Issued)> =
-            self.issued().iter().map(|(id, issued)| (id.clone(), issued.clone())).collect();
-        for (id, mut issued) in all {
-            if is_there(&id) {
-                self.issue(&mut issued)?;
-                self.issued().insert(id, issued);
-            } else {
+        let all: Vec<String> = self.issued().keys().cloned().collect();
+        let mut failed = Vec::new();
+        for id in all {
+            let turn = self.turn_of(&id);
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = self.issued().get(&id).cloned();
+            let Some(mut issued) = found.filter(|_| self.identities.is_dir()) else { continue };
+            if !is_there(&id) {
                 self.issued().remove(&id);
                 let _ = std::fs::remove_dir_all(&issued.folder);
+                continue;
+            }
+            match self.issue(&mut issued) {
+                Ok(()) => drop(self.issued().insert(id, issued)),
+                Err(error) => failed.push(format!("{id}: {error}")),
             }
         }
-        Ok(())
+        if failed.is_empty() { Ok(()) } else { Err(Error::failed(failed.join("; "))) }
     }
 
     /// Whose they are, by the platform's id of a function or a user's OCID, and until when their tokens are good.
@@ -120,6 +140,11 @@ impl Principals {
         self.issuer.issue(&issued.folder, &Claims { ttl, others: issued.claims.clone() }, now)?;
         issued.until = now + ttl;
         Ok(())
+    }
+
+    fn turn_of(&self, id: &str) -> Arc<Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.entry(id.to_owned()).or_default().clone()
     }
 
     fn issued(&self) -> std::sync::MutexGuard<'_, HashMap<String, Issued>> {
@@ -145,5 +170,49 @@ pub(super) fn variables(folder: &Path) -> [(&'static str, String); 2] {
 impl fmt::Debug for Principals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Principals").field("every", &self.every).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_that_start_together_have_one_identity_and_it_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let tenancy = Arc::new(crate::tenancy::init(&folder.path().join("tenancy")).unwrap());
+        let issuer = Issuer::open(&folder.path().join("issuer")).unwrap();
+        let principals = Principals::new(tenancy, issuer, Duration::from_mins(15)).unwrap();
+        let (app, func) = (App::default(), Func { id: "01ABC".into(), ..Func::default() });
+        let token = || std::fs::read(principals.of(&app, &func).unwrap().join(TOKEN)).unwrap();
+        let tokens: Vec<_> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..4).map(|_| scope.spawn(token)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(tokens.iter().all(|one| *one == tokens[0]));
+        principals.rotate(|_| true).unwrap();
+        assert_ne!(token(), tokens[0]);
+        let home = principals.of(&app, &func).unwrap();
+        principals.close();
+        principals.rotate(|_| true).unwrap();
+        assert!(!home.exists(), "no rotation brings it back");
+    }
+
+    #[test]
+    fn a_rotation_that_fails_for_one_is_done_for_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let tenancy = Arc::new(crate::tenancy::init(&folder.path().join("tenancy")).unwrap());
+        let issuer = Issuer::open(&folder.path().join("issuer")).unwrap();
+        let principals = Principals::new(tenancy, issuer, Duration::from_mins(15)).unwrap();
+        for name in ["a", "b", "c"] {
+            principals.session(name, &folder.path().join(name)).unwrap();
+        }
+        let token = |name: &str| std::fs::read(folder.path().join(name).join(TOKEN)).unwrap();
+        let before = [token("a"), token("c")];
+        std::fs::remove_dir_all(folder.path().join("b")).unwrap();
+        std::fs::write(folder.path().join("b"), "no folder").unwrap();
+        let told = principals.rotate(|_| true).unwrap_err().to_string();
+        assert!(told.contains("b: "), "{told}");
+        assert!(token("a") != before[0] && token("c") != before[1]);
     }
 }
