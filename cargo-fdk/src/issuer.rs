@@ -69,7 +69,7 @@ impl Issuer {
         self.issue(&self.folder, claims, now)?;
         let at = |name: &str| self.folder.join(name);
         let variables = self.variables();
-        let lines = variables.iter().map(|(name, value)| format!("{name}='{value}'\n"));
+        let lines = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value)));
         let note = "# A LOCAL resource principal, made by `cargo fdk principal issue` for tests.\n";
         keys::write(&at("env"), &std::iter::once(note.to_owned()).chain(lines).collect::<String>())?;
         Ok(&self.folder)
@@ -152,6 +152,11 @@ impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issuer").field("folder", &self.folder).finish_non_exhaustive()
     }
+}
+
+/// A text as a shell reads it, whatever it holds.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn jwk(key: &RsaPrivateKey) -> Result<Value> {

@@ -1,6 +1,6 @@
 //! `cargo fdk principal`: reads the environment as a function would, and prints the verdict; or issues a local one.
 
-use crate::issuer::{Claims, Issuer};
+use crate::issuer::{Claims, Issuer, quoted};
 use crate::{Error, Result};
 use clap::{Args, Subcommand};
 use fdk_principal::{Environment, Identity, Mode, Outcome, Policy, Refusal};
@@ -99,6 +99,8 @@ fn issue(options: &Issuance) -> Result<()> {
     let issuer = Issuer::open(&options.dir)?;
     let folder = issuer.rotate(&claims, SystemTime::now())?;
     let env = folder.join("env").display().to_string();
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-".contains(letter);
+    let env = if env.chars().all(plain) { env } else { quoted(&env) };
     let _ = writeln!(
         std::io::stdout(),
         "a LOCAL resource principal, for tests: no OCI service takes it\n\

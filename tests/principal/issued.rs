@@ -137,3 +137,14 @@ fn a_request_is_signed_by_a_profile_and_by_a_resource_principal() {
     let by = signed(&["--resource-principal"], &variables(&folder.path().join("principal")));
     assert!(by.contains("keyId=\"ST$"), "{by}");
 }
+
+#[test]
+fn a_shell_reads_the_variables_whatever_the_folder_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("it's a $HOME");
+    let told = issue(&folder, &[]);
+    let source = told.lines().find_map(|line| line.strip_prefix("use it:    ")).unwrap();
+    let script = format!("{source}\nprintf %s \"$OCI_RESOURCE_PRINCIPAL_RPST\"");
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.stdout, folder.join("rpst").display().to_string().as_bytes(), "{told}");
+}

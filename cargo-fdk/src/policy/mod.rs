@@ -13,6 +13,7 @@
 mod condition;
 mod cursor;
 mod decide;
+mod documented;
 mod explain;
 mod fault;
 pub(crate) mod file;

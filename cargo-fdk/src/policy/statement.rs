@@ -2,6 +2,7 @@
 
 use super::condition::Condition;
 use super::cursor::{Cursor, Word};
+use super::documented;
 use super::fault::Fault;
 use super::variables::{self, nearest};
 use super::vocabulary::{self, Verb};
@@ -161,13 +162,11 @@ fn action(cursor: &mut Cursor<'_>, written: &mut Written) -> Result<(), Fault> {
             let Some(word) = cursor.word()? else { return Err(cursor.expected("a permission")) };
             if let Some(permission) = vocabulary::permission(&word.text) {
                 written.permissions.push(permission);
-            } else if vocabulary::is_documented_permission(&word.text) {
+            } else if documented::is_documented_permission(&word.text) {
                 written.unenforced.push(format!("the permission {}", word.text));
             } else {
                 let near = nearest(&word.text, vocabulary::PERMISSIONS.iter().map(|(.., name)| *name));
-                return Err(
-                    cursor.fault(word.column, format!("no permission {:?} is documented{near}", word.text))
-                );
+                return Err(cursor.fault(word.column, unknown("permission", &word.text, &near)));
             }
             if !cursor.take(',') {
                 return cursor.expect('}');
@@ -192,18 +191,23 @@ fn action(cursor: &mut Cursor<'_>, written: &mut Written) -> Result<(), Fault> {
                 ));
             }
         }
-        None if vocabulary::is_documented_type(&word.text) => {
+        None if documented::is_documented_type(&word.text) => {
             written.unenforced.push(format!("the resource type {}", word.text));
         }
         None => {
             let known = vocabulary::PERMISSIONS.iter().map(|(resource, ..)| *resource);
             let near =
                 nearest(&word.text, known.chain(["functions-family", "object-family", "all-resources"]));
-            let message = format!("no resource type {:?} is documented{near}", word.text);
-            return Err(cursor.fault(word.column, message));
+            return Err(cursor.fault(word.column, unknown("resource type", &word.text, &near)));
         }
     }
     Ok(())
+}
+
+/// A word that is in no list here. OCI may have it: its reference is longer, and grows.
+fn unknown(kind: &str, word: &str, near: &str) -> String {
+    let remedy = if near.is_empty() { "; if it is one of OCI's, leave its statement out here" } else { near };
+    format!("no {kind} {word:?} is known here{remedy}")
 }
 
 fn verb_name(verb: Verb) -> &'static str {

@@ -213,11 +213,11 @@ fn what_is_not_documented_is_refused_with_its_place() {
         ),
         (
             "Allow group Callers to use fn-invocations in tenancy",
-            "1:28: no resource type \"fn-invocations\" is documented; did you mean fn-invocation?",
+            "1:28: no resource type \"fn-invocations\" is known here; did you mean fn-invocation?",
         ),
         (
             "Allow group Callers to {FN_INVOCATE} in tenancy",
-            "1:25: no permission \"FN_INVOCATE\" is documented",
+            "1:25: no permission \"FN_INVOCATE\" is known here; if it is one of OCI's, leave its statement out here",
         ),
         (
             "Allow group Callers to use fn-invocation",
@@ -277,7 +277,7 @@ fn what_is_not_documented_is_refused_with_its_place() {
         // A placeholder without a value excuses nothing else in its line.
         (
             "Allow group ${invokers} to use fn-invocations in tenancy",
-            "1:32: no resource type \"fn-invocations\" is documented; did you mean fn-invocation?",
+            "1:32: no resource type \"fn-invocations\" is known here; did you mean fn-invocation?",
         ),
         (
             "Allow group ${invokers} to use fn-invocation in compartment id ${there} whree x",

@@ -86,132 +86,6 @@ pub(super) fn permission(word: &str) -> Option<&'static str> {
     found.map(|(.., permission)| *permission)
 }
 
-/// Whether OCI documents a resource type for which there is nothing here.
-pub(super) fn is_documented_type(word: &str) -> bool {
-    DOCUMENTED_TYPES.iter().any(|documented| word.eq_ignore_ascii_case(documented))
-}
-
-/// Whether a permission belongs to a service for which there is nothing here. Services document their own, so a name is
-/// known by what it begins with.
-pub(super) fn is_documented_permission(word: &str) -> bool {
-    let form = word.chars().all(|next| next.is_ascii_alphanumeric() || next == '_');
-    let begins =
-        |prefix: &&str| word.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
-    form && DOCUMENTED_PERMISSIONS.iter().any(begins)
-}
-
-/// Resource types of the policy reference that functions are deployed with, or stand beside.
-const DOCUMENTED_TYPES: [&str; 83] = [
-    "ai-service-anomaly-detection-family",
-    "ai-service-document-family",
-    "ai-service-language-family",
-    "ai-service-speech-family",
-    "ai-service-vision-family",
-    "alarms",
-    "announcements",
-    "api-definitions",
-    "api-deployments",
-    "api-gateway-family",
-    "api-gateways",
-    "api-workrequests",
-    "apm-domains",
-    "app-catalog-listing",
-    "approved-senders",
-    "audit-events",
-    "autonomous-database-family",
-    "autonomous-databases",
-    "capabilities",
-    "cloud-shell",
-    "cloudevents-rules",
-    "cluster-family",
-    "clusters",
-    "compartments",
-    "compute-container-family",
-    "credentials",
-    "data-science-family",
-    "data-science-models",
-    "dns",
-    "dynamic-groups",
-    "email-family",
-    "file-family",
-    "generative-ai-agent-family",
-    "generative-ai-chat",
-    "generative-ai-dedicated-ai-cluster",
-    "generative-ai-endpoint",
-    "generative-ai-family",
-    "generative-ai-model",
-    "generative-ai-text-embedding",
-    "generative-ai-text-generation",
-    "generative-ai-text-rerank",
-    "generative-ai-text-summarization",
-    "groups",
-    "instance-family",
-    "instances",
-    "key-delegate",
-    "key-family",
-    "keys",
-    "leaf-certificate-family",
-    "leaf-certificates",
-    "load-balancers",
-    "log-content",
-    "log-groups",
-    "logging-family",
-    "metrics",
-    "network-security-groups",
-    "nosql-family",
-    "objectstorage-namespaces",
-    "ons-family",
-    "ons-subscriptions",
-    "ons-topics",
-    "orm-family",
-    "orm-stacks",
-    "policies",
-    "public-ips",
-    "queues",
-    "repos",
-    "route-tables",
-    "secret-versions",
-    "secrets",
-    "security-lists",
-    "serviceconnectors",
-    "stream-family",
-    "stream-pull",
-    "stream-push",
-    "subnets",
-    "tag-namespaces",
-    "tenancies",
-    "users",
-    "vaults",
-    "vcns",
-    "virtual-network-family",
-    "vnics",
-];
-
-const DOCUMENTED_PERMISSIONS: [&str; 22] = [
-    "ALARM_",
-    "API_",
-    "APM_",
-    "APPROVED_",
-    "AUDIT_",
-    "COMPARTMENT_",
-    "GENERATIVE_AI_",
-    "INSTANCE_",
-    "KEY_",
-    "LOG_",
-    "METRIC_",
-    "NETWORK_",
-    "OBJECTSTORAGE_NAMESPACE_",
-    "ONS_",
-    "REPOSITORY_",
-    "SECRET_CREATE",
-    "SECRET_INSPECT",
-    "SECRET_READ",
-    "STREAM_",
-    "SUBNET_",
-    "VAULT_",
-    "VNIC_",
-];
-
 /// Something that the platform can be asked to do.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Operation {
@@ -283,6 +157,7 @@ pub fn operation(name: &str) -> Option<&'static Operation> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::documented::is_documented_permission;
     use super::*;
 
     /// The tables of the policy reference, row by row.
@@ -303,7 +178,6 @@ mod tests {
         );
         assert_eq!(of(Verb::Manage, "all-resources").len(), PERMISSIONS.len());
         assert_eq!(enforced("repos"), None);
-        assert!(is_documented_type("repos") && !is_documented_type("fn-invocations"));
     }
 
     #[test]
