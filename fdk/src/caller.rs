@@ -127,4 +127,27 @@ mod tests {
         // A direct caller is told by the platform only that the function failed.
         assert_eq!(by(function.body(""), "user", "t2").call().await.wire_status(), 502);
     }
+
+    #[tokio::test]
+    async fn only_callers_of_the_compartment_are_answered() {
+        async fn guarded(cx: Context, (): ()) -> Result<String> {
+            Ok(cx.allow(AllowCaller::default().compartment("c1"))?.compartment)
+        }
+        let function = function(guarded);
+        let caller = || by(function.http("GET", "/"), "user", "t1");
+        let reply = caller().header("oci-subject-compartment-id", "c1").call().await;
+        assert_eq!((reply.status(), reply.text()), (200, "c1"));
+        for (call, message) in [
+            (
+                caller().header("oci-subject-compartment-id", "c2"),
+                "this function does not answer callers of compartment 'c2'",
+            ),
+            // Where OCI does not say, it is not the one that is demanded.
+            (caller(), "this function does not answer callers of compartment ''"),
+        ] {
+            let reply = call.call().await;
+            assert_eq!(reply.status(), 403);
+            assert_eq!(reply.json::<serde_json::Value>()["message"], message);
+        }
+    }
 }

@@ -104,6 +104,29 @@ fn who_does_not_sign_is_refused_without_the_body() {
     assert_eq!(&reply, b"HTTP/1.1 401");
 }
 
+/// Byte for byte the same: signatures have no number that is used once, so it is the date that ends a request's time.
+#[test]
+fn a_captured_request_is_taken_again_within_five_minutes_and_not_after() {
+    let endpoint = Endpoint::start(EVERYTHING, &["examples/hello"], |_| {});
+    let host = endpoint.url.strip_prefix("http://").unwrap();
+    let path = format!("/20181201/applications?compartmentId={}", endpoint.compartment());
+    let (mut head, ()) = Request::get(format!("{}{path}", endpoint.url)).body(()).unwrap().into_parts();
+    // So old that the end of the five minutes is not far.
+    let dated = SystemTime::now() - Duration::from_secs(285);
+    endpoint.key.sign_head(&mut head, Payload::Bytes(b""), dated).unwrap();
+    let mut headers: Vec<(String, String)> = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    headers.push(("content-length".into(), "0".into()));
+    let again = || send(host, "GET", &path, &headers, b"");
+    assert_eq!([again(), again()], [200, 200]);
+    let end = dated + Duration::from_secs(302);
+    std::thread::sleep(end.duration_since(SystemTime::now()).unwrap_or_default());
+    assert_eq!(again(), 401);
+}
+
 /// Sends a request as it is written, on a connection of its own; 0 when there is no reply.
 fn send(host: &str, method: &str, path: &str, headers: &[(String, String)], body: &[u8]) -> u16 {
     let mut stream = TcpStream::connect(host).unwrap();

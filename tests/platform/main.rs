@@ -17,5 +17,6 @@ mod oci;
 mod page;
 mod served;
 mod start;
+mod storage;
 mod transcriptions;
 mod turn;

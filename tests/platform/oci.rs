@@ -35,6 +35,10 @@ fn oracles_sdk_manages_and_invokes_and_nobody_else_does() {
         "all": ["my-function", "other-a", "other-b"],
         "apps": ["my-application"],
         "limit": [400, "InvalidParameter"],
+        "got_app": ["my-application", {"A": "1"}],
+        "stale_app": [412, "NoEtagMatch"],
+        "updated_app": [{"B": "2"}, true],
+        "stale_delete": [412, "NoEtagMatch"],
         "stale": [412, "NoEtagMatch"],
         "work": ["UPDATE_FUNCTION", "SUCCEEDED", true],
         "updated": [256, {"GREETING": "Hi"}, true],
@@ -180,6 +184,20 @@ fn the_function_sees_what_oci_would_give_it() {
         assert!(Instant::now() < until, "it rotates every two seconds");
         std::thread::sleep(Duration::from_millis(100));
     }
+    // And the function follows: who it is, it is by the newer token.
+    let until = Instant::now() + Duration::from_secs(30);
+    let newer_than = |before: Option<u64>| loop {
+        let (_, seen) = endpoint.invoke(&probe, &json!({"show": "principal"}));
+        let expires = seen["expires"].as_u64();
+        if expires > before {
+            assert_eq!(seen["resource_id"], *probe);
+            return expires;
+        }
+        assert!(Instant::now() < until, "{seen}");
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    let first = newer_than(None);
+    newer_than(first);
 }
 
 /// With the Fn server's doors open as well: the same applications and functions, and nobody there may say who they are.

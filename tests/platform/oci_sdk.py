@@ -86,6 +86,13 @@ said["apps"] = [item.display_name for item in manage.list_applications(compartme
 said["limit"] = refused(manage.list_functions, app.id, limit=1000)
 
 # Changes, guarded by etags.
+got_app = manage.get_application(app.id)
+said["got_app"] = [got_app.data.display_name, got_app.data.config]
+change = models.UpdateApplicationDetails(config={"B": "2"})
+said["stale_app"] = refused(manage.update_application, app.id, change, if_match="another")
+manage.update_application(app.id, change, if_match=got_app.headers["etag"])
+changed_app = manage.get_application(app.id)
+said["updated_app"] = [changed_app.data.config, changed_app.headers["etag"] != got_app.headers["etag"]]
 got = manage.get_function(function.id)
 change = models.UpdateFunctionDetails(memory_in_mbs=256, config={"GREETING": "Hi"})
 said["stale"] = refused(manage.update_function, function.id, change, if_match="another")
@@ -155,6 +162,7 @@ said["session"] = json.loads(session.invoke_function(function.id, invoke_functio
 for item in manage.list_functions(app.id).data:
     manage.delete_function(item.id)
 said["gone"] = refused(caller.invoke_function, function.id, invoke_function_body="{}")
+said["stale_delete"] = refused(manage.delete_application, app.id, if_match="another")
 manage.delete_application(app.id)
 said["left"] = [item.display_name for item in manage.list_applications(compartment).data]
 print(json.dumps(said))

@@ -81,6 +81,11 @@ async fn without_one_there_is_none_and_required_refuses_the_start() {
     spec.config.push(("FDK_PRINCIPAL".into(), "required".into()));
     let fault = cargo_fdk::agent::Container::start(&spec).await.err().unwrap().to_string();
     assert!(fault.contains("exit code 3") || fault.contains("exit status: 3"), "{fault}");
+    // Any variable of the kind says that there is one, which then is not good.
+    let mut spec = function::spec("probe");
+    spec.config.push(("OCI_RESOURCE_PRINCIPAL_OTHER".into(), "x".into()));
+    let fault = cargo_fdk::agent::Container::start(&spec).await.err().unwrap().to_string();
+    assert!(fault.contains("exit code 3") || fault.contains("exit status: 3"), "{fault}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use common::{Issued, Rotating, api_key, vectors};
 use fdk_principal::{BodyRule, PublicKey, SignLayer, authenticate};
@@ -38,6 +38,10 @@ impl Service<Request<String>> for Server {
         let key = |_: &str| Some(self.believes.clone());
         let result = authenticate(&head, body.as_bytes(), BodyRule::Signed, SystemTime::now(), key);
         let status = if result.is_ok() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+        if result.is_err() {
+            // Dates have whole seconds: what is sent after this has another, if it has a new one.
+            std::thread::sleep(Duration::from_millis(1100));
+        }
         std::future::ready(Ok(Response::builder().status(status).body(()).unwrap()))
     }
 }
@@ -85,7 +89,8 @@ fn a_refused_token_is_renewed_and_the_request_sent_once_more() {
     assert_eq!((status, seen.len()), (StatusCode::OK, 2));
     assert_eq!((token(&seen[0]), token(&seen[1])), (old.token().as_str(), new.token().as_str()));
     assert_eq!(seen[0].body(), seen[1].body());
-    // Not the header of the first attempt carried along: one date, one signature.
+    // Not the header of the first attempt carried along: one date, a new one; one signature.
+    assert_ne!(seen[0].headers()["date"], seen[1].headers()["date"]);
     assert_eq!(seen[1].headers().get_all("date").iter().count(), 1);
     assert_eq!(seen[1].headers().get_all("authorization").iter().count(), 1);
 }

@@ -45,10 +45,6 @@ fn entries(text: &str) -> HashMap<&str, String> {
     if let Some(key) = entries.get(KEY).and_then(|name| VECTORS["keys"][name.strip_prefix('@')?].as_str()) {
         entries.insert(KEY, key.to_owned());
     }
-    // The work factor is in the key: a made-up one may ask for minutes, which is what its owner ordered.
-    if entries.get(KEY).is_some_and(|key| key.contains("ENCRYPTED")) {
-        entries.remove(PASSPHRASE);
-    }
     entries
 }
 
