@@ -43,12 +43,16 @@ pub(super) async fn answer(asked: &Asked<'_>, path: &[&str]) -> Result<Response<
                 ["b"] | ["b", ""] if get => desk.list_buckets(),
                 ["b", bucket] if get || method == Method::HEAD => desk.bucket(bucket),
                 ["b", bucket, "o"] if get => desk.list_objects(bucket),
-                ["b", bucket, "o", object] => match *method {
-                    Method::GET | Method::HEAD => desk.get(bucket, object).await,
-                    Method::PUT => desk.put(bucket, object),
-                    Method::DELETE => desk.delete(bucket, object),
-                    _ => Err(unknown(asked)),
-                },
+                // Oracle's SDK for Python writes the slashes of an object's name as they are, others escape them.
+                ["b", bucket, "o", object @ ..] if !object.is_empty() => {
+                    let object = object.join("/");
+                    match *method {
+                        Method::GET | Method::HEAD => desk.get(bucket, &object).await,
+                        Method::PUT => desk.put(bucket, &object),
+                        Method::DELETE => desk.delete(bucket, &object),
+                        _ => Err(unknown(asked)),
+                    }
+                }
                 _ => Err(unknown(asked)),
             }
         }

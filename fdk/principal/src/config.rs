@@ -113,8 +113,15 @@ impl Fault {
 
     pub(crate) fn describe(&self, origin: &Origin, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoProfile { known } if known.is_empty() => {
+                write!(f, "{origin} does not exist; the file has no profile: add this one")
+            }
             Self::NoProfile { known } => {
-                write!(f, "{origin} does not exist; the file has {}", known.join(", "))
+                write!(
+                    f,
+                    "{origin} does not exist; the file has {}: name one of them, or add this one",
+                    known.join(", ")
+                )
             }
             Self::NoValue { name } => write!(f, "{origin} has no {name}; add it"),
             Self::Fingerprint { key_file } => write!(

@@ -85,7 +85,10 @@ impl Fault {
 
     pub(crate) fn describe(&self, origin: &Origin, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(why) => write!(f, "{origin} is not a JWK set (RFC 7517): {why}"),
+            Self::Malformed(why) => write!(
+                f,
+                "{origin} is not a JWK set (RFC 7517): {why}; give a file with the issuer's public keys, or none"
+            ),
             Self::NoSuchKey => write!(
                 f,
                 "the token names a signing key that is not in {origin}; add the issuer's current keys to the file"

@@ -20,7 +20,8 @@ use crate::signer::{Signer, sign_request};
 /// Signs every request on its way to the service within.
 ///
 /// A principal's request that is answered 401 is sent once more, with the same body and a new date, if there is a
-/// newer token by then: OCI may withdraw a token before it expires.
+/// newer token by then: OCI may withdraw a token before it expires. Within a second of the last reload the files are not
+/// read again (see [`Principal::renew`](crate::Principal::renew)), and the 401 is the answer.
 #[derive(Clone, Debug)]
 pub struct SignLayer {
     signer: Signer,

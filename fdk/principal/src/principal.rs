@@ -82,7 +82,9 @@ impl Principal {
 
     /// A newer identity than one a service has just refused with 401, read at once rather than when due.
     ///
-    /// Answers the identity held when there is nothing newer: a second 401 is then the service's last word.
+    /// Answers the identity held when there is nothing newer: a second 401 is then the service's last word. Within a second
+    /// of the last reload the files are not read again (a tenth of one once the identity held has expired), so that refusals
+    /// make no storm of reloads: what is written in that second is found by whoever asks after it.
     pub fn renew(&self, refused: &Arc<Identity>) -> Result<Arc<Identity>, Refusal> {
         self.renew_at(refused, SystemTime::now())
     }

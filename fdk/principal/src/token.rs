@@ -189,6 +189,7 @@ impl Fault {
 
     pub(crate) fn describe(&self, origin: &Origin, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const CLOCK: &str = "check the clock of this machine";
+        const FOREIGN: &str = "the token is not one OCI issues: give the one that it issued to this function";
         match self {
             Self::Empty => {
                 write!(f, "{origin} is empty; it must hold the token, or be the absolute path of its file")
@@ -217,10 +218,10 @@ impl Fault {
                 write!(f, "the token in {origin} was issued {ahead} s in the future; {CLOCK}")
             }
             Self::Claim(name, why) => {
-                write!(f, "the claim {name} of the token in {origin} {why}; the token is not one OCI issues")
+                write!(f, "the claim {name} of the token in {origin} {why}; {FOREIGN}")
             }
             Self::Missing(name) => {
-                write!(f, "the token in {origin} lacks the claim {name}; the token is not one OCI issues")
+                write!(f, "the token in {origin} lacks the claim {name}; {FOREIGN}")
             }
         }
     }

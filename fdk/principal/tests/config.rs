@@ -105,7 +105,7 @@ fn each_refusal_names_the_profile_and_the_file() {
         config.refused("PROD"),
         (
             "config_profile_missing",
-            "@/config (profile PROD) does not exist; the file has DEFAULT, ENCRYPTED, OTHER-USER, SESSION"
+            "@/config (profile PROD) does not exist; the file has DEFAULT, ENCRYPTED, OTHER-USER, SESSION: name one of them, or add this one"
                 .into()
         )
     );

@@ -321,14 +321,14 @@ fn times() {
             with(name, value.clone()).is_refused(
                 "token_claims_invalid",
                 &format!(
-                    "the claim {name} of the token in {TOKEN} is not a time in seconds; the token is not one OCI issues"
+                    "the claim {name} of the token in {TOKEN} is not a time in seconds; the token is not one OCI issues: give the one that it issued to this function"
                 ),
             );
         }
     }
     Setting::of(&Issued::by_session(NOW + 20).expires(NOW + 10)).is_refused(
         "token_claims_invalid",
-        &format!("the claim exp of the token in {TOKEN} is not after iat; the token is not one OCI issues"),
+        &format!("the claim exp of the token in {TOKEN} is not after iat; the token is not one OCI issues: give the one that it issued to this function"),
     );
     // RFC 7519 allows fractions, and does not demand iat or nbf.
     with("exp", json!(1_795_348_810.5)).identity();
@@ -338,7 +338,9 @@ fn times() {
 #[test]
 fn claims() {
     for name in ["exp", "res_tenant", "res_compartment", "jwk"] {
-        let text = format!("the token in {TOKEN} lacks the claim {name}; the token is not one OCI issues");
+        let text = format!(
+            "the token in {TOKEN} lacks the claim {name}; the token is not one OCI issues: give the one that it issued to this function"
+        );
         Setting::of(&Issued::by_session(NOW).without(name)).is_refused("missing_claim", &text);
         Setting::of(&Issued::by_session(NOW).claim(name, Value::Null)).is_refused("missing_claim", &text);
     }
@@ -347,7 +349,7 @@ fn claims() {
             Setting::of(&Issued::by_session(NOW).claim(name, value)).is_refused(
                 "token_claims_invalid",
                 &format!(
-                    "the claim {name} of the token in {TOKEN} is not a text; the token is not one OCI issues"
+                    "the claim {name} of the token in {TOKEN} is not a text; the token is not one OCI issues: give the one that it issued to this function"
                 ),
             );
         }
@@ -360,7 +362,7 @@ fn claims() {
     ] {
         Setting::of(&Issued::by_session(NOW).claim("jwk", jwk)).is_refused(
             "token_claims_invalid",
-            &format!("the claim jwk of the token in {TOKEN} {why}; the token is not one OCI issues"),
+            &format!("the claim jwk of the token in {TOKEN} {why}; the token is not one OCI issues: give the one that it issued to this function"),
         );
     }
 }
@@ -516,7 +518,7 @@ fn issuer_keys() {
         fs::write(&file, json).unwrap();
         real().is_refused(
             "issuer_keys_malformed",
-            &format!("{shown} (issuer keys) is not a JWK set (RFC 7517): {why}"),
+            &format!("{shown} (issuer keys) is not a JWK set (RFC 7517): {why}; give a file with the issuer's public keys, or none"),
         );
     }
     for keys in [
