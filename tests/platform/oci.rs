@@ -200,54 +200,6 @@ fn the_function_sees_what_oci_would_give_it() {
     newer_than(first);
 }
 
-/// With the Fn server's doors open as well: the same applications and functions, and nobody there may say who they are.
-#[test]
-fn both_doors_lead_to_the_same_functions_and_the_open_one_names_no_caller() {
-    let endpoint = Endpoint::start(EVERYTHING, &["examples/probe", "--with-fn-api"], |_| {});
-    let made = endpoint.create("probe:0.0.1", 128, &json!({}));
-    let agent: Agent = Agent::new_with_defaults();
-    let get = |path: &str| {
-        let text = agent.get(format!("{}{path}", endpoint.url)).call().unwrap().into_body().read_to_string();
-        serde_json::from_str::<Value>(&text.unwrap()).unwrap()
-    };
-    let names = |items: &Value, name: &str| {
-        let mut names: Vec<_> = items.as_array().unwrap().iter().map(|item| item[name].clone()).collect();
-        names.sort_by_key(ToString::to_string);
-        names
-    };
-    let (_, apps) = endpoint.json(
-        "GET",
-        &format!("/20181201/applications?compartmentId={}", endpoint.compartment()),
-        &Value::Null,
-    );
-    assert_eq!(names(&get("/v2/apps")["items"], "name"), names(&apps, "displayName"));
-    assert_eq!(names(&apps, "displayName"), ["ai", "app"]);
-    let ai =
-        get("/v2/apps")["items"].as_array().unwrap().iter().find(|app| app["name"] == "ai").unwrap()["id"]
-            .clone();
-    let functions = get(&format!("/v2/fns?app_id={}", ai.as_str().unwrap()));
-    let id = functions["items"][0]["id"].as_str().unwrap().to_owned();
-    assert!(made.ends_with(&id.to_lowercase()), "{made} and {id}");
-
-    let mut request = agent.post(format!("{}/invoke/{id}", endpoint.url));
-    for (name, value) in [
-        ("Oci-Subject-Type", "user"),
-        ("Oci-Subject-Id", "ocid1.user.local..somebody"),
-        ("Oci-Subject-Tenancy-Id", "ocid1.tenancy.local..mine"),
-        ("Opc-Compartment-Id", "ocid1.compartment.local..mine"),
-        ("Opc-Request-Id", "mine"),
-        ("X-Mine", "v"),
-        ("Content-Type", "application/json"),
-    ] {
-        request = request.header(name, value);
-    }
-    let answer = request.send(r#"{"show": "headers"}"#).unwrap().into_body().read_to_string().unwrap();
-    let seen: Value = serde_json::from_str(&answer).unwrap();
-    assert_eq!(seen["x-mine"], json!(["v"]));
-    let spoofed = |name: &&String| name.starts_with("oci-") || name.starts_with("opc-");
-    assert_eq!(seen.as_object().unwrap().keys().find(spoofed), None, "{seen}");
-}
-
 /// An assets folder whose only model is in a bucket.
 fn remote_assets(folder: &TempDir) -> PathBuf {
     let text = std::fs::read_to_string(root().join("model-assets/models.toml")).unwrap();

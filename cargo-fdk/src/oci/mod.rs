@@ -15,6 +15,7 @@ mod ocid;
 pub(crate) mod options;
 mod principals;
 mod query;
+mod range;
 mod rate;
 mod storage;
 mod surroundings;

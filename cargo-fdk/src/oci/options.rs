@@ -200,8 +200,8 @@ impl Oci {
         }
     }
 
-    /// Rotates identities, and reads the policy file again when it or what it speaks of has changed. Runs until it is
-    /// dropped.
+    /// Rotates identities, makes those of functions that came by the Fn server's door, and reads the policy file again when
+    /// it has changed. Runs until it is dropped.
     pub(crate) async fn keep(self: Arc<Self>, platform: Arc<Platform>) {
         let mut changed = self.file.modified();
         let mut rotated = tokio::time::Instant::now();
@@ -213,6 +213,15 @@ impl Oci {
                 self.read_again(&platform);
                 let allowed = in_force(&self.policies());
                 let _ = writeln!(anstream::stdout(), "OCI         the policy file has changed: {allowed}");
+            }
+            for func in platform.store.all_funcs() {
+                let app = platform.store.app(&func.app_id).ok().filter(|_| !self.principals.has(&func.id));
+                if let Some(app) = app {
+                    // Before the first call, which would stop everything for as long as a key takes. That call tells of a
+                    // failure.
+                    let principals = self.principals.clone();
+                    let _ = tokio::task::spawn_blocking(move || principals.of(&app, &func)).await;
+                }
             }
             if rotated.elapsed() >= self.principals.every() {
                 rotated = tokio::time::Instant::now();

@@ -85,6 +85,11 @@ impl Principals {
         Ok(folder)
     }
 
+    /// Whether a function, or a user, has one.
+    pub fn has(&self, id: &str) -> bool {
+        self.issued().contains_key(id)
+    }
+
     /// Issues a session of a user into a folder, for the clients that read `security_token_file`.
     pub fn session(&self, user: &str, folder: &Path) -> Result<()> {
         let Value::Object(claims) = json!({
