@@ -274,15 +274,6 @@ fn what_is_not_documented_is_refused_with_its_place() {
         ),
         ("Allow group ${ to use fn-invocation in tenancy", "1:13: a placeholder is written ${name}"),
         ("Allow group ${a b} to use fn-invocation in tenancy", "1:13: a placeholder is written ${name}"),
-        // A placeholder without a value excuses nothing else in its line.
-        (
-            "Allow group ${invokers} to use fn-invocations in tenancy",
-            "1:32: no resource type \"fn-invocations\" is known here; did you mean fn-invocation?",
-        ),
-        (
-            "Allow group ${invokers} to use fn-invocation in compartment id ${there} whree x",
-            "1:73: the end of the statement belongs here, not \"whree\"",
-        ),
     ] {
         let faults = read(text).map(|_| ()).expect_err(text);
         assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), [told], "{text}");
@@ -330,6 +321,20 @@ fn a_statement_whose_placeholder_has_no_value_waits_and_is_said() {
         ]
     );
     assert!(policies.statements().is_empty() && !invokes(text));
+    // It excuses nothing else in its line.
+    for (text, told) in [
+        (
+            "Allow group ${invokers} to use fn-invocations in tenancy",
+            "1:32: no resource type \"fn-invocations\" is known here; did you mean fn-invocation?",
+        ),
+        (
+            "Allow group ${invokers} to use fn-invocation in compartment id ${there} whree x",
+            "1:73: the end of the statement belongs here, not \"whree\"",
+        ),
+    ] {
+        let faults = read(text).map(|_| ()).expect_err(text);
+        assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), [told], "{text}");
+    }
     // A matching rule waits as well.
     let policies = Policies::read("", &Names::new(), tenancy()).unwrap();
     assert_eq!(
