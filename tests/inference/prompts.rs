@@ -63,7 +63,7 @@ fn embeddings_are_those_of_prompt_and_text() {
     let described = Described { name: "names", entry: "names", limit: 40, kind: "embedding" };
     let oci = |kind: &str| {
         let body = json!({"inputs": TEXTS, "inputType": kind}).to_string();
-        let asked = Shape::at("/actions/embedText").unwrap().read(body.as_bytes(), described).unwrap();
+        let asked = Shape::of("/actions/embedText", b"").unwrap().read(body.as_bytes(), described).unwrap();
         let Asked::Embed(request, _) = asked else { panic!("embed") };
         request
     };

@@ -46,8 +46,16 @@ impl Principals {
         let identities = directory.path().join("identities");
         std::fs::DirBuilder::new().mode(0o700).create(&identities).map_err(fails)?;
         let public_keys = issuer.publish_keys()?;
-        let (issued, turns) = (Mutex::default(), Mutex::default());
-        Ok(Self { tenancy, issuer, public_keys, every, identities, _directory: directory, issued, turns })
+        Ok(Self {
+            tenancy,
+            issuer,
+            public_keys,
+            every,
+            identities,
+            _directory: directory,
+            issued: Mutex::default(),
+            turns: Mutex::default(),
+        })
     }
 
     /// Takes the functions' identities away: there are no functions any more, and a rotation may be on its way.
