@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
-use workspace_tests::not_run::have;
+use workspace_tests::not_run::{have, unasked};
 use workspace_tests::root;
 
 const MIB: u64 = 1024 * 1024;
@@ -20,6 +20,15 @@ const MIB: u64 = 1024 * 1024;
 fn engine() -> Option<&'static Engine> {
     static ENGINE: OnceLock<Option<Engine>> = OnceLock::new();
     ENGINE.get_or_init(Engine::find).as_ref()
+}
+
+/// Whether the builds are asked for that take many minutes more, on a slow machine half an hour.
+fn thorough(test: &str) -> bool {
+    let asked = std::env::var_os("FDK_IMAGE_ALL").is_some_and(|value| value == "1");
+    if !asked {
+        unasked(test, "FDK_IMAGE_ALL=1 runs it");
+    }
+    asked
 }
 
 #[tokio::test]
@@ -47,6 +56,9 @@ async fn hello_is_a_small_image_that_answers_and_stops() {
 
 #[tokio::test]
 async fn a_static_one_needs_no_base() {
+    if !thorough("a_static_one_needs_no_base") {
+        return;
+    }
     let Some(engine) = engine() else { return };
     // After the engine's own arguments, so they win.
     let more = ["--build-arg", "FUNCTION=hello", "--build-arg", "STATIC=1", "--build-arg", "RUNTIME=scratch"];
@@ -90,6 +102,9 @@ async fn embed_answers_the_same_after_a_pause() {
 
 #[tokio::test]
 async fn a_model_that_is_not_in_the_context_is_fetched_and_goes_alone() {
+    if !thorough("a_model_that_is_not_in_the_context_is_fetched_and_goes_alone") {
+        return;
+    }
     let Some(engine) = engine() else { return };
     let context = tempfile::tempdir().unwrap();
     offline::copy_workspace(context.path());

@@ -10,6 +10,9 @@ use workspace_tests::root;
 /// From vendored sources, in another context, with no network: the binary is the one that the registry's sources gave.
 #[test]
 fn vendored_sources_build_the_same_binary_without_a_network() {
+    if !crate::thorough("vendored_sources_build_the_same_binary_without_a_network") {
+        return;
+    }
     let Some(engine) = crate::engine() else { return };
     let hello = engine.build("hello");
     let context = tempfile::tempdir().unwrap();

@@ -33,7 +33,10 @@ async fn a_new_project_is_an_image_by_itself() {
 }
 
 #[tokio::test]
-async fn one_with_a_model_as_well() {
+async fn a_new_project_with_a_model_is_one_as_well() {
+    if !crate::thorough("a_new_project_with_a_model_is_one_as_well") {
+        return;
+    }
     let Some(engine) = crate::engine() else { return };
     let image = image(engine, "eye", "classify_image", Some("efficientnet-lite0"));
     let container =
