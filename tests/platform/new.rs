@@ -42,6 +42,7 @@ fn one_that_sees_pictures_passes_its_test_on_the_real_model() {
     let project = above.path().join("eye");
     run(cargo().args(["fdk", "new", "--task", "classify_image"]).arg(&project).current_dir(root()));
     cargo_fdk::assets::fetch(&project.join("model-assets"), &["efficientnet-lite0".to_owned()]).unwrap();
+    run(cargo().args(["fmt", "--check"]).current_dir(&project));
     let mut test = cargo();
     test.args(["test", "--offline", "--", "--nocapture"]).current_dir(&project);
     let tested = run(test.env("CARGO_TARGET_DIR", root().join("target/new")));

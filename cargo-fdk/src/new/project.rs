@@ -24,10 +24,11 @@ pub(super) fn files(name: &str, task: Task, init: bool) -> Result<Vec<File>> {
         file("README.md", template.fill(include_str!("template/README.md"))),
         file(
             "src/main.rs",
-            template.fill(if task == Task::None {
-                include_str!("template/none.rs")
-            } else {
-                include_str!("template/task.rs")
+            template.fill(match task {
+                Task::None => include_str!("template/none.rs"),
+                Task::ClassifyImage => include_str!("template/classify_image.rs"),
+                Task::Transcribe => include_str!("template/transcribe.rs"),
+                _ => include_str!("template/task.rs"),
             }),
         ),
     ];
@@ -129,7 +130,9 @@ impl Template<'_> {
             "fdk = { path = \"vendor/fdk/fdk\", default-features = false }\nserde = { version = \"1\", features = [\"derive\"] }".to_owned()
         } else {
             let (_, _, feature) = self.task();
-            format!("fdk = {{ path = \"vendor/fdk/fdk\", features = [\"{feature}\"] }}")
+            format!(
+                "fdk = {{ path = \"vendor/fdk/fdk\", default-features = false, features = [\"{feature}\"] }}"
+            )
         };
         format!(
             "[package]\nname = \"{}\"\nversion = \"0.1.0\"\nedition = \"2024\"\npublish = false\n\n\
