@@ -1,6 +1,8 @@
 //! What is in a picture: the bytes of a file, or `{"image": base64}` → `{"predictions": [{"label", "score"}]}`.
 
-use fdk::{Bytes, ClassifyImageReply, ClassifyImageRequest, Context, ImageClassifier, Json, Result};
+use fdk::{
+    Bytes, ClassifyImageReply, ClassifyImageRequest, Context, ImageClassifier, Json, Result,
+};
 
 fn main() -> std::process::ExitCode {
     function().run(classify)
@@ -12,7 +14,8 @@ fn function() -> fdk::Function<ImageClassifier> {
 }
 
 async fn classify(cx: Context<ImageClassifier>, body: Bytes) -> Result<Json<ClassifyImageReply>> {
-    cx.infer(|model, interrupt| model.classify(&ClassifyImageRequest::read(&body)?, interrupt)).await
+    cx.infer(|model, interrupt| model.classify(&ClassifyImageRequest::read(&body)?, interrupt))
+        .await
 }
 
 #[cfg(test)]
@@ -29,7 +32,8 @@ mod tests {
             return;
         }
         let function = function().test(classify).config("FDK_ASSETS_DIR", folder);
-        let reply = function.json(json!(@REQUEST@)).call().await.json::<Value>();
+        let request = json!(@REQUEST@);
+        let reply = function.json(request).call().await.json::<Value>();
         assert!(!reply[@FIELD@].is_null(), "{reply}");
     }
 }

@@ -16,7 +16,9 @@ fn main() -> std::process::ExitCode {
 }
 
 async fn hello(_cx: Context, Json(input): Json<In>) -> Result<Json<Out>> {
-    Ok(Json(Out { message: format!("Hello {}", input.name) }))
+    Ok(Json(Out {
+        message: format!("Hello {}", input.name),
+    }))
 }
 
 #[cfg(test)]
@@ -26,7 +28,10 @@ mod tests {
 
     #[tokio::test]
     async fn greets() {
-        let reply = fdk::testing::function(hello).json(json!({"name": "Fn"})).call().await;
+        let reply = fdk::testing::function(hello)
+            .json(json!({"name": "Fn"}))
+            .call()
+            .await;
         assert_eq!(reply.json::<Value>(), json!({"message": "Hello Fn"}));
     }
 }

@@ -21,7 +21,8 @@ mod tests {
             .config("FDK_ASSETS_DIR", folder)
             .config("FDK_MODEL", model)
             .config("FDK_TASK", "@TASK@");
-        let reply = function.json(json!(@REQUEST@)).call().await.json::<Value>();
+        let request = json!(@REQUEST@);
+        let reply = function.json(request).call().await.json::<Value>();
         assert!(!reply[@FIELD@].is_null(), "{reply}");
     }
 }

@@ -29,7 +29,8 @@ mod tests {
             return;
         }
         let function = function().test(transcribe).config("FDK_ASSETS_DIR", folder);
-        let reply = function.json(json!(@REQUEST@)).call().await.json::<Value>();
+        let request = json!(@REQUEST@);
+        let reply = function.json(request).call().await.json::<Value>();
         assert!(!reply[@FIELD@].is_null(), "{reply}");
     }
 }
