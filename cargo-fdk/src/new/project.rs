@@ -141,7 +141,8 @@ impl Template<'_> {
              # Of its own, whatever it stands in; the FDK has another.\n[workspace]\nexclude = [\"vendor\"]\n\n\
              # A panic must unwind: a panicking handler is a 502, not a lost process.\n\
              [profile.release]\npanic = \"unwind\"\nstrip = \"symbols\"\n\n\
-             # The model is unusable without optimisation.\n[profile.dev.package.\"*\"]\nopt-level = 2\n",
+             # The model is unusable without optimisation, and what it is built of is seldom debugged.\n\
+             [profile.dev.package.\"*\"]\nopt-level = 2\ndebug = false\n",
             self.name
         )
     }
