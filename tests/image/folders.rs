@@ -27,10 +27,6 @@ async fn a_functions_folder_is_a_context_of_its_own() {
     let hello = as_fn_builds(engine, &root().join("examples/hello"), "fdk-test-folder-hello");
     let container = Container::start(&hello, 128, &[]);
     assert_eq!(container.call("{\"name\":\"folder\"}").await["message"], "Hello folder");
-    // With the model, which the step links into the folder when the workspace has it.
-    let embed = as_fn_builds(engine, &root().join("examples/embed"), "fdk-test-folder-embed");
-    let container = Container::start(&embed, 256, &["FDK_MODEL=minilm"]);
-    assert_eq!(container.call("{\"inputs\":\"a text\"}").await["embeddings"].as_array().unwrap().len(), 1);
 }
 
 /// Every folder has what the Fn CLI needs.
