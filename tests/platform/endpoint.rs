@@ -1,5 +1,6 @@
 //! A platform with the OCI side, started as a person starts it, and its user who signs.
 
+use crate::turn::Turn;
 use fdk_principal::{ApiKey, Payload};
 use http::{Method, Request};
 use serde_json::{Value, json};
@@ -24,6 +25,7 @@ pub(crate) struct Endpoint {
     pub(crate) key: ApiKey,
     /// The OCIDs of the functions that it began with.
     pub(crate) functions: Vec<String>,
+    _turn: Turn,
 }
 
 impl Endpoint {
@@ -44,6 +46,7 @@ impl Endpoint {
 
     /// A platform whose tenancy is in `tenancy` of this folder.
     pub(crate) fn launch(folder: TempDir, arguments: &[String]) -> Self {
+        let turn = Turn::beside_others();
         let mut child = cargo_fdk::compile::cargo()
             .args(["fdk", "start", "--port", "0", "--state"])
             .arg(folder.path().join("state"))
@@ -66,7 +69,7 @@ impl Endpoint {
                 let key = ApiKey::from_config(&folder.path().join("tenancy/config"), "DEFAULT").unwrap();
                 let (say, said) = mpsc::channel();
                 std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
-                return Self { child, said, folder, url, key, functions };
+                return Self { child, said, folder, url, key, functions, _turn: turn };
             }
         }
         panic!("the platform ended: {:?}", child.wait());
