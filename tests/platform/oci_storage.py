@@ -1,4 +1,4 @@
-"""Reads and writes objects and secrets with Oracle's own SDK: oci_storage.py URL CONFIG_FILE. Prints one JSON object."""
+"""Reads and writes objects and secrets with Oracle's own SDK: oci_storage.py URL CONFIG_FILE FUNCTION. Prints one JSON object."""
 
 import base64
 import json
@@ -7,7 +7,7 @@ import sys
 import oci
 from oci._vendor import requests
 
-url, config_file = sys.argv[1:]
+url, config_file, function = sys.argv[1:]
 config = oci.config.from_file(config_file)
 plain = {"service_endpoint": url, "retry_strategy": oci.retry.NoneRetryStrategy()}
 objects = oci.object_storage.ObjectStorageClient(config, **plain)
@@ -80,5 +80,14 @@ said["by_name"] = content(secrets.get_secret_bundle_by_name("password", "ocid1.v
 said["secret_refused"] = [
     refused(secrets.get_secret_bundle, prefix + "other"),
     refused(secrets.get_secret_bundle_by_name, "other", "ocid1.vault.local..any"),
+]
+
+# Nor is one for functions.
+manage = oci.functions.FunctionsManagementClient(config, **plain)
+caller = oci.functions.FunctionsInvokeClient(config, **plain)
+said["no_function"] = [
+    refused(caller.invoke_function, function, invoke_function_body='{"name": "you"}'),
+    refused(manage.get_function, function),
+    refused(manage.delete_function, function),
 ]
 print(json.dumps(said))

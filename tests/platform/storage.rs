@@ -16,11 +16,11 @@ fn oracles_sdk_reads_and_writes_what_a_statement_allows() {
         std::fs::write(storage.join("secrets/password"), "open sesame").unwrap();
         std::fs::write(storage.join("secrets/other"), "not for the user").unwrap();
     });
-    let arguments = [&*endpoint.url, &endpoint.config()];
+    let arguments = [&*endpoint.url, &endpoint.config(), &endpoint.functions[0]];
     let said: Value =
         serde_json::from_str(&python::run(&python, "platform/oci_storage.py", &arguments, &[])).unwrap();
     let hidden = json!([404, "BucketNotFound"]);
-    let no_secret = json!([404, "NotAuthorizedOrNotFound"]);
+    let no_right = json!([404, "NotAuthorizedOrNotFound"]);
     let expected = json!({
         "namespace": "local",
         "head": [200, "10", true],
@@ -39,7 +39,8 @@ fn oracles_sdk_reads_and_writes_what_a_statement_allows() {
         "head_refused": 404,
         "secret": "open sesame",
         "by_name": "open sesame",
-        "secret_refused": [no_secret, no_secret],
+        "secret_refused": [no_right, no_right],
+        "no_function": [no_right, no_right, no_right],
     });
     for (name, wanted) in expected.as_object().unwrap() {
         assert_eq!(&said[name], wanted, "{name}");
