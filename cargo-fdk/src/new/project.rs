@@ -22,15 +22,7 @@ pub(super) fn files(name: &str, task: Task, init: bool) -> Result<Vec<File>> {
         file(".gitignore", "target\nmodel-assets/*/\n"),
         file(".github/workflows/ci.yml", template.fill(include_str!("template/ci.yml"))),
         file("README.md", template.fill(include_str!("template/README.md"))),
-        file(
-            "src/main.rs",
-            template.fill(match task {
-                Task::None => include_str!("template/none.rs"),
-                Task::ClassifyImage => include_str!("template/classify_image.rs"),
-                Task::Transcribe => include_str!("template/transcribe.rs"),
-                _ => include_str!("template/task.rs"),
-            }),
-        ),
+        file("src/main.rs", template.fill(&template.source())),
     ];
     files.push(if init {
         // The CLI merges neither name, memory nor config from it.
@@ -100,9 +92,30 @@ impl Template<'_> {
         }
     }
 
+    /// The function. Those with a model have a test that asks it.
+    fn source(&self) -> String {
+        let function = match self.task {
+            Task::None => return include_str!("template/none.rs").to_owned(),
+            Task::ClassifyImage => include_str!("template/classify_image.rs"),
+            Task::Transcribe => include_str!("template/transcribe.rs"),
+            _ => include_str!("template/task.rs"),
+        };
+        format!("{function}\n{}", include_str!("template/test.rs"))
+    }
+
+    /// What the test takes for the function, and for its handler.
+    fn tested(&self) -> (&'static str, &'static str) {
+        match self.task {
+            Task::ClassifyImage => ("super::function()", "super::classify"),
+            Task::Transcribe => ("super::function()", "super::transcribe"),
+            _ => ("fdk::served()", "fdk::answer"),
+        }
+    }
+
     fn fill(&self, template: &str) -> String {
         let (request, field) = self.example();
         let (task, model, _) = self.task();
+        let (function, handler) = self.tested();
         let (mut fetch, mut step, mut environment) = <(String, String, String)>::default();
         if !model.is_empty() {
             fetch = format!("cargo fdk assets fetch {model} && cargo fdk assets prepare {model}\n");
@@ -114,6 +127,8 @@ impl Template<'_> {
             ("@FETCH_STEP@", &step),
             ("@ENVIRONMENT@", &environment),
             ("@MEMORY@", &self.memory().to_string()),
+            ("@FUNCTION@", function),
+            ("@HANDLER@", handler),
             ("@NAME@", self.name),
             ("@MODEL@", model),
             ("@TASK@", task),

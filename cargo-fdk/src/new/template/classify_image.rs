@@ -17,23 +17,3 @@ async fn classify(cx: Context<ImageClassifier>, body: Bytes) -> Result<Json<Clas
     cx.infer(|model, interrupt| model.classify(&ClassifyImageRequest::read(&body)?, interrupt))
         .await
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{classify, function};
-    use serde_json::{Value, json};
-
-    #[tokio::test]
-    async fn answers() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/model-assets");
-        let model = "@MODEL@";
-        if !std::path::Path::new(folder).join(model).is_dir() {
-            eprintln!("NOT RUN: the model; fetch it with cargo fdk assets fetch {model}");
-            return;
-        }
-        let function = function().test(classify).config("FDK_ASSETS_DIR", folder);
-        let request = json!(@REQUEST@);
-        let reply = function.json(request).call().await.json::<Value>();
-        assert!(!reply[@FIELD@].is_null(), "{reply}");
-    }
-}

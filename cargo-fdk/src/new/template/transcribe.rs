@@ -14,23 +14,3 @@ fn function() -> fdk::Function<Transcriber> {
 async fn transcribe(cx: Context<Transcriber>, body: Bytes) -> Result<Reply> {
     fdk::transcribe(&cx, cx.state(), body).await
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{function, transcribe};
-    use serde_json::{Value, json};
-
-    #[tokio::test]
-    async fn answers() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/model-assets");
-        let model = "@MODEL@";
-        if !std::path::Path::new(folder).join(model).is_dir() {
-            eprintln!("NOT RUN: the model; fetch it with cargo fdk assets fetch {model}");
-            return;
-        }
-        let function = function().test(transcribe).config("FDK_ASSETS_DIR", folder);
-        let request = json!(@REQUEST@);
-        let reply = function.json(request).call().await.json::<Value>();
-        assert!(!reply[@FIELD@].is_null(), "{reply}");
-    }
-}
