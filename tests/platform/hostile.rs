@@ -94,14 +94,27 @@ fn ten_thousand_hostile_requests_reach_no_function() {
 fn who_does_not_sign_is_refused_without_the_body() {
     let endpoint = Endpoint::start("# nobody", &["examples/hello"], |_| {});
     let host = endpoint.url.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(host).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let head =
-        format!("PUT /n/local/b/models/o/x HTTP/1.1\r\nhost: {host}\r\ncontent-length: 536870912\r\n\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut reply = [0; 12];
-    stream.read_exact(&mut reply).unwrap();
-    assert_eq!(&reply, b"HTTP/1.1 401");
+    let put = "PUT /n/local/b/models/o/x HTTP/1.1";
+    let unsigned = format!("host: {host}\r\n");
+    // By a key that nobody has, and for another object.
+    let mut signed = vec![unsigned.clone(), format!("{unsigned}authorization: Signature version=\"1\"\r\n")];
+    for (path, id) in [("x", "nobody"), ("y", endpoint.key.key_id())] {
+        let uri = format!("{}/n/local/b/models/o/{path}", endpoint.url);
+        let (mut head, ()) = Request::put(uri).body(()).unwrap().into_parts();
+        endpoint.key.sign_head(&mut head, Payload::Unsigned, SystemTime::now()).unwrap();
+        let lines =
+            head.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
+        signed.push(lines.collect::<String>().replace(endpoint.key.key_id(), id));
+    }
+    for lines in signed {
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let head = format!("{put}\r\n{lines}content-length: 536870912\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut reply = [0; 12];
+        stream.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"HTTP/1.1 401", "{lines}");
+    }
 }
 
 /// Byte for byte the same: signatures have no number that is used once, so it is the date that ends a request's time.

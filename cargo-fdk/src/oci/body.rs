@@ -12,8 +12,7 @@ use std::time::Duration;
 /// The largest object that can be put: it is held in memory until its hash is checked.
 const OBJECT_LIMIT: usize = 512 * 1024 * 1024;
 
-/// How a body is signed, and how large it may be. An object that is put may be large, and nothing else: it is read before
-/// its sender is known.
+/// How a body is signed, and how large it may be. An object that is put may be large, and nothing else.
 pub(super) fn rules(service: Service, method: &Method, rest: &str) -> (BodyRule, usize) {
     match service {
         Service::ObjectStorage if method == Method::PUT && is_object(rest) => {

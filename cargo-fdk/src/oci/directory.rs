@@ -3,7 +3,7 @@
 use crate::policy::Caller;
 use crate::tenancy::{Tenancy, User};
 use crate::{Error, Result};
-use fdk_principal::{BodyRule, Denial, PublicKey, SessionToken, authenticate};
+use fdk_principal::{BodyRule, Denial, PublicKey, SessionToken, authenticate, authenticate_head};
 use http::request::Parts;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -39,6 +39,12 @@ impl Directory {
         Ok(Self { tenancy, keys, issuer_keys })
     }
 
+    /// Whether somebody who is known signed a request whose body has yet to come. The error is what is wrong with it.
+    pub fn authenticate_head(&self, head: &Parts, rule: BodyRule, now: SystemTime) -> Result<(), String> {
+        let find = |id: &str| self.find(id, now).map(|(key, _)| key);
+        authenticate_head(head, rule, now, find).map(drop).map_err(told)
+    }
+
     /// Who signed a request. The error is what is wrong with it, which its sender is not told.
     pub fn authenticate(
         &self,
@@ -53,7 +59,6 @@ impl Directory {
             caller = Some(who);
             Some(key)
         };
-        let told = |denial: Denial| format!("{}: {denial}", denial.code());
         authenticate(head, body, rule, now, find).map_err(told)?;
         caller.ok_or_else(|| "key_unknown: nobody is known by the key".to_owned())
     }
@@ -79,6 +84,11 @@ impl Directory {
         };
         Some((token.key().clone(), caller))
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is a mapper of errors")]
+fn told(denial: Denial) -> String {
+    format!("{}: {denial}", denial.code())
 }
 
 fn caller(tenancy: &Tenancy, user: &User) -> Caller {

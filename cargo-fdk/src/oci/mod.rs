@@ -37,7 +37,7 @@ use crate::server::respond::Body;
 use crate::tenancy::Tenancy;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use query::Query;
 use std::fmt;
@@ -227,17 +227,17 @@ impl Oci {
         let no_path = || Fault::no_path(&head.method, &path);
         let (service, rest) = Service::of(&path).ok_or_else(no_path)?;
         let (rule, limit) = body::rules(service, &head.method, rest);
-        // Who does not sign is refused for that, whatever the body is: none is held for it.
-        let body = if head.headers.contains_key(header::AUTHORIZATION) {
-            body::read(incoming, limit).await?
-        } else {
-            body::pass_over(incoming).await;
-            Bytes::new()
-        };
-        let caller = self.directory.authenticate(&head, &body, rule, SystemTime::now()).map_err(|why| {
+        let refused = |why: String| {
             self.decisions.refused(&head.method, &path, &why);
             Fault::not_authenticated()
-        })?;
+        };
+        // Nothing is held for somebody who is not known.
+        if let Err(why) = self.directory.authenticate_head(&head, rule, SystemTime::now()) {
+            body::pass_over(incoming).await;
+            return Err(refused(why));
+        }
+        let body = body::read(incoming, limit).await?;
+        let caller = self.directory.authenticate(&head, &body, rule, SystemTime::now()).map_err(refused)?;
         if !self.rate.admits(caller.id()) {
             let message = "User-rate limit exceeded";
             return Err(Fault::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message));

@@ -47,7 +47,11 @@ pub struct Environment {
 impl Environment {
     /// Reads the variables of this process.
     pub fn from_process() -> Self {
-        let any = std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with(PREFIX));
+        let mut any = false;
+        for (name, value) in std::env::vars_os() {
+            any |= name.to_string_lossy().starts_with(PREFIX);
+            erase(value);
+        }
         let mut environment = Self::read(|name| std::env::var_os(name));
         environment.present |= any;
         environment
@@ -71,7 +75,7 @@ impl Environment {
         environment.present = [VERSION, TOKEN, KEY, PASSPHRASE, REGION]
             .iter()
             .chain(OTHER_VERSIONS)
-            .any(|name| variable(name).is_some());
+            .any(|name| variable(name).map(erase).is_some());
         environment
     }
 
@@ -112,8 +116,14 @@ fn given(value: OsString) -> Given {
     if Path::new(&value).is_absolute() {
         Given::Path(PathBuf::from(value))
     } else {
-        Given::Value(Zeroizing::new(value.to_string_lossy().into_owned()))
+        let bytes = Zeroizing::new(value.into_encoded_bytes());
+        Given::Value(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
     }
+}
+
+/// A copy that is needed no more.
+fn erase(value: OsString) {
+    drop(Zeroizing::new(value.into_encoded_bytes()));
 }
 
 const DEFAULT_REALM_DOMAIN: &str = "oraclecloud.com";

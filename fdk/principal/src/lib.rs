@@ -42,8 +42,9 @@
 //! # Secrets
 //!
 //! No `Debug`, no message and no log holds any part of a key, a token or a passphrase. What is read on the way to a
-//! key is zeroised. Two things are not: the copy of the key `ring` signs with, which `ring` offers no way to erase, and
-//! the `authorization` header of a request, which is marked sensitive and belongs to the request.
+//! key is zeroised. Four things are not: the process's own environment, where a key may stand as a value; the copy of the key
+//! `ring` signs with, which `ring` offers no way to erase; the `authorization` header of a request, which is marked
+//! sensitive and belongs to the request; and, of a secret from the vault, what the transport has buffered.
 //!
 //! # Codes
 //!
@@ -87,7 +88,7 @@ mod verify;
 mod warning;
 
 pub use api_key::ApiKey;
-pub use authenticate::{BodyRule, Denial, authenticate};
+pub use authenticate::{BodyRule, Denial, authenticate, authenticate_head};
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, Object, Secret};
 pub use environment::Environment;

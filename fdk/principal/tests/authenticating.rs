@@ -9,7 +9,9 @@ use std::time::SystemTime;
 use ::base64::Engine;
 use ::base64::engine::general_purpose::STANDARD;
 use common::{Issued, NOW, api_key, at, base64, vectors};
-use fdk_principal::{ApiKey, BodyRule, Denial, Payload, PublicKey, SessionToken, authenticate};
+use fdk_principal::{
+    ApiKey, BodyRule, Denial, Payload, PublicKey, SessionToken, authenticate, authenticate_head,
+};
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Uri};
@@ -111,6 +113,26 @@ fn what_the_python_sdk_signs_is_accepted() {
     for request in all {
         let key_id = request.check().unwrap();
         assert!(request.authorization().contains(key_id));
+    }
+}
+
+#[test]
+fn who_sends_is_known_before_the_body_has_come() {
+    for mut request in Received::all() {
+        let known = |request: &Received| {
+            authenticate_head(&request.head, request.rule, request.now, find_key)
+                .map(str::to_owned)
+                .map_err(|denial| denial.code())
+        };
+        assert_eq!(known(&request).unwrap(), request.check().unwrap());
+        // Another body is not seen yet; another path is, and another key.
+        request.body.push(b'x');
+        known(&request).unwrap();
+        let nobody = |_: &str| None;
+        let unknown = authenticate_head(&request.head, request.rule, request.now, nobody).unwrap_err();
+        assert_eq!(unknown.code(), "key_unknown");
+        request.head.uri = Uri::from_static("/elsewhere");
+        assert_eq!(known(&request), Err("signature_invalid"));
     }
 }
 

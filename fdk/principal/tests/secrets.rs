@@ -1,4 +1,4 @@
-//! No key, token or passphrase is ever printed: not by `Display`, not by `Debug`, not by a log, not in any case we have.
+//! No key, token or passphrase is ever printed: not by `Display`, not by `Debug`, not by a log, not by a panic.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
@@ -7,8 +7,9 @@ mod common;
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use common::{Issued, NOW, Rotating, api_key, at, vectors, vectors_folder};
 use fdk_principal::{ApiKey, Environment, Outcome, Payload, Policy, Refusal, SignLayer, Signer, verify};
@@ -118,6 +119,61 @@ fn a_secret_in_the_wrong_variable_is_not_shown() {
         rest.assert_absent(&shown_refusal(&refusal));
         rest.assert_absent(&shown(&swapped));
         rest.assert_absent(&shown(&environment));
+    }
+}
+
+/// What is logged, line by line.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn neither_a_log_nor_a_panic_shows_them() {
+    let (issued, other) = (Issued::by_session(NOW), Issued::by_other(NOW));
+    let mut secrets = Secrets::new();
+    for one in [&issued, &other] {
+        secrets.add(&one.pem);
+        secrets.add(&one.token());
+    }
+    let rotating = Rotating::new();
+    rotating.write(&issued);
+    let principal = rotating.principal(NOW).unwrap();
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // Rotations that went wrong, each in its own way: the reason is logged, and the pair that is good stays.
+    tracing::subscriber::with_default(subscriber, || {
+        let renew = |after: u64| principal.renew_at(&principal.identity(), at(NOW + after)).unwrap();
+        rotating.write_key(&other);
+        renew(10);
+        fs::write(rotating.key_file(), &issued.pem[..issued.pem.len() / 2]).unwrap();
+        renew(20);
+        rotating.write_key(&issued);
+        fs::write(rotating.token_file(), issued.token().replace('.', "-")).unwrap();
+        renew(30);
+    });
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for code in ["key_mismatch", "key_malformed", "token_malformed"] {
+        assert!(log.contains(code), "{log}");
+    }
+    secrets.assert_absent(&log);
+
+    let unwrapped = catch_unwind(|| rotating.principal(NOW).unwrap()).unwrap_err();
+    let held = catch_unwind(AssertUnwindSafe(|| panic!("{principal:?} {:?}", principal.identity())));
+    for panicked in [unwrapped, held.unwrap_err()] {
+        secrets.assert_absent(panicked.downcast_ref::<String>().unwrap());
     }
 }
 
