@@ -49,7 +49,7 @@
 //! # How fast
 //!
 //! A process's first signature with a key of 2,048 bits takes 0.95 ms, its reading and checking 0.07 (three runs on an AMD EPYC,
-//! family 25 model 1): `cargo run --release -p fdk-principal --example first_signature KEY.pem`.
+//! family 23 model 1): `cargo run --release -p fdk-principal --example first_signature KEY.pem`.
 //!
 //! # Codes
 //!
