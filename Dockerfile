@@ -11,15 +11,27 @@ ARG RUNTIME=gcr.io/distroless/cc-debian12
 ARG WORKSPACE=.
 
 
+# The workspace, at one place for all that follows: a build argument is a part of a command's cache key, and with the
+# folder's name in it candle would be built anew for a function's folder.
+FROM scratch AS workspace
+ARG WORKSPACE
+COPY ${WORKSPACE}/model-assets /model-assets
+COPY ${WORKSPACE}/.cargo /.cargo
+COPY ${WORKSPACE}/Cargo.toml ${WORKSPACE}/Cargo.lock ${WORKSPACE}/LICENSE /
+COPY ${WORKSPACE}/tests /tests
+COPY ${WORKSPACE}/cargo-fdk /cargo-fdk
+COPY ${WORKSPACE}/fdk /fdk
+COPY ${WORKSPACE}/examples /examples
+
+
 # The manifests with empty sources, and what kind of function it is: `model` when it links the inference room.
 FROM ${BUILDER} AS manifests
-ARG WORKSPACE
 WORKDIR /src
-COPY ${WORKSPACE}/Cargo.toml ${WORKSPACE}/Cargo.lock ./
-COPY ${WORKSPACE}/fdk fdk
-COPY ${WORKSPACE}/cargo-fdk cargo-fdk
-COPY ${WORKSPACE}/examples examples
-COPY ${WORKSPACE}/tests tests
+COPY --from=workspace /Cargo.toml /Cargo.lock ./
+COPY --from=workspace /fdk fdk
+COPY --from=workspace /cargo-fdk cargo-fdk
+COPY --from=workspace /examples examples
+COPY --from=workspace /tests tests
 RUN set -e; mkdir /manifests; \
     find . -name Cargo.toml -o -name Cargo.lock | xargs cp --parents -t /manifests; \
     cargo metadata --offline --no-deps --format-version 1 >/tmp/members.json; \
@@ -43,7 +55,6 @@ RUN set -e; mkdir -p /tools/bin; \
 # The dependencies alone, those that all functions of a kind share: candle, the largest, is built once. A COPY from a
 # stage is cached by content, so that only an edited manifest builds them anew.
 FROM ${BUILDER} AS deps
-ARG WORKSPACE
 WORKDIR /src
 # candle picks its kernels when it is compiled. x86-64-v3 (AVX2, FMA) is a Haswell of 2013 or later; for older hosts say
 # x86-64, on arm64 generic.
@@ -51,7 +62,7 @@ ARG TARGET_CPU=x86-64-v3
 # 1 links libc into the binary, which then needs nothing of the runtime base.
 ARG STATIC=
 # A registry mirror, or vendored sources: .cargo/config.toml says where.
-COPY ${WORKSPACE}/.cargo .cargo
+COPY --from=workspace /.cargo .cargo
 COPY --from=manifests /manifests ./
 # A named target keeps its flags from build scripts. The paths of sources are no part of the binary.
 RUN set -e; target=$(rustc -vV | sed -n 's/^host: //p'); \
@@ -71,12 +82,11 @@ RUN set -e; if grep -q model /kind/kind; then \
 
 # The tool that fetches models. An edited function does not build it anew.
 FROM deps AS tool
-ARG WORKSPACE
 # It carries the kit's files, for new projects.
-COPY ${WORKSPACE}/LICENSE ./
-COPY ${WORKSPACE}/model-assets/models.toml model-assets/
-COPY ${WORKSPACE}/fdk fdk
-COPY ${WORKSPACE}/cargo-fdk cargo-fdk
+COPY --from=workspace /LICENSE ./
+COPY --from=workspace /model-assets/models.toml model-assets/
+COPY --from=workspace /fdk fdk
+COPY --from=workspace /cargo-fdk cargo-fdk
 # Cargo compares times, and the sources are older than what was made of the empty ones.
 RUN set -e; mkdir /tools; \
     if grep -q model /kind/kind; then \
@@ -87,12 +97,11 @@ RUN set -e; mkdir /tools; \
 
 
 FROM deps AS build
-ARG WORKSPACE
 ARG FUNCTION=embed
 RUN cargo build --release --locked --offline -p "${FUNCTION}"
 COPY --from=auditable /tools/bin /usr/local/bin
-COPY ${WORKSPACE}/fdk fdk
-COPY ${WORKSPACE}/examples/${FUNCTION} examples/${FUNCTION}
+COPY --from=workspace /fdk fdk
+COPY --from=workspace /examples/${FUNCTION} examples/${FUNCTION}
 # With the roots for TLS: a function with a client needs them, and not every base has them.
 RUN set -e; auditable=; if [ -e /usr/local/bin/cargo-auditable ]; then auditable=auditable; fi; \
     find fdk examples -name '*.rs' -exec touch {} +; \
@@ -106,14 +115,13 @@ RUN set -e; auditable=; if [ -e /usr/local/bin/cargo-auditable ]; then auditable
 # model-assets/ holds stays out of the image. A stage of its own: it runs again when the tool, func.yaml or
 # model-assets/ changes, not at every edit.
 FROM ${BUILDER} AS assets
-ARG WORKSPACE
 WORKDIR /src
 ARG FUNCTION=embed
 # How the prepared file keeps weights: f32, f16 or int8. It is all of the model's weights that the image has.
 ARG PRECISION=f16
 COPY --from=tool /tools /tools
-COPY ${WORKSPACE}/examples/${FUNCTION}/Cargo.toml ${WORKSPACE}/examples/${FUNCTION}/func.yaml examples/${FUNCTION}/
-COPY ${WORKSPACE}/model-assets model-assets
+COPY --from=workspace /examples/${FUNCTION}/Cargo.toml /examples/${FUNCTION}/func.yaml examples/${FUNCTION}/
+COPY --from=workspace /model-assets model-assets
 # Most sources are wheels, and pip obtains them. Readable by any user: a file downloaded by root may be root's alone.
 RUN set -e; mkdir /model-assets; \
     if [ -e /tools/cargo-fdk ]; then \
