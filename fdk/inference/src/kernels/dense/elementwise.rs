@@ -37,16 +37,6 @@ pub(crate) fn exp(x: f32) -> f32 {
     power * f32::from_bits(((n as i32 + 127) as u32) << 23)
 }
 
-#[cfg(feature = "vision")]
-dispatch! {
-    /// Cuts every number to 0 … 6.
-    pub(crate) fn relu6(row: &mut [f32]) {
-        for x in row {
-            *x = x.clamp(0.0, 6.0);
-        }
-    }
-}
-
 #[cfg(feature = "speech")]
 dispatch! {
     /// `x * Φ(x)`, the exact GELU, with erf as Abramowitz and Stegun 7.1.26 has it: within 1.5e-7.
@@ -142,13 +132,5 @@ mod tests {
         for ((x, ours), theirs) in xs.iter().zip(ours).zip(theirs) {
             assert!((ours - theirs).abs() < 2e-6, "{x}: {ours} {theirs}");
         }
-    }
-
-    #[cfg(feature = "vision")]
-    #[test]
-    fn relu6_cuts_at_both_ends() {
-        let mut row = [-1.0, 0.5, 7.0, 6.0];
-        relu6(&mut row);
-        assert_eq!(row.to_vec(), [0.0, 0.5, 6.0, 6.0]);
     }
 }

@@ -1,7 +1,9 @@
 //! `A · Wᵀ + bias` with weights packed once, when the model is opened: sixteen outputs at a time lie side by side, as f32 or
 //! as the f16 they were stored in.
 
+#[cfg(feature = "speech")]
 use super::elementwise;
+use std::ops::Range;
 
 /// Outputs in a panel: two vectors of eight.
 const WIDE: usize = 16;
@@ -11,6 +13,11 @@ const TALL: usize = 6;
 const BLOCK_BYTES: usize = 128 * 1024;
 /// From so many rows on it pays to widen an f16 panel once instead of in the innermost loop.
 const WIDEN_FROM: usize = 12;
+
+/// Weights of so many bytes stay in the nearest cache beside a few rows, which are then finished before the next few.
+const NEAR_BYTES: usize = 16 * 1024;
+/// How many rows those few are.
+const FEW: usize = 4 * TALL;
 
 /// Multiplications below which a second thread costs more than it brings: it takes some microseconds to wake.
 const SMALL: usize = 1 << 18;
@@ -30,7 +37,7 @@ enum Panels {
     F16(Vec<half::f16>),
 }
 
-/// What is done to the outputs while they are in the cache.
+/// What is done to the outputs while they are in registers, or GELU in the cache.
 #[derive(Clone, Copy)]
 pub(crate) enum Then<'a> {
     /// Nothing.
@@ -97,45 +104,81 @@ impl Linear {
         if rows == 1 {
             let share = self.outputs.div_ceil(threads).next_multiple_of(WIDE);
             super::share(out, share, |index, out| {
-                self.columns(a, 1, index * share, out.len(), out);
-                finish(then, index * share, out);
+                self.columns(a, 1, index * share..index * share + out.len(), then.from(index * share), out);
             });
             return;
         }
         let even = rows.div_ceil(threads);
-        let block = (BLOCK_BYTES / 4 / self.inputs).clamp(TALL, even.max(TALL)).next_multiple_of(TALL);
+        let block = (BLOCK_BYTES / 4 / self.inputs.max(self.outputs / 4))
+            .clamp(TALL, even.max(TALL))
+            .next_multiple_of(TALL);
         super::share(out, block * self.outputs, |index, out| {
             let rows = out.len() / self.outputs;
-            self.columns(&a[index * block * self.inputs..], rows, 0, self.outputs, out);
-            finish(then, index * block * self.outputs, out);
+            let then = then.from(index * block * self.outputs);
+            self.columns(&a[index * block * self.inputs..], rows, 0..self.outputs, then, out);
         });
     }
 
     /// As [`Linear::run`], on this thread alone.
     pub(crate) fn run_here(&self, a: &[f32], rows: usize, then: Then<'_>, out: &mut [f32]) {
-        self.columns(a, rows, 0, self.outputs, out);
-        finish(then, 0, out);
+        self.columns(a, rows, 0..self.outputs, then, out);
     }
 
-    /// The outputs `from .. from + count` of every row; `out` has `count` numbers for each.
-    fn columns(&self, a: &[f32], rows: usize, from: usize, count: usize, out: &mut [f32]) {
-        let size = self.inputs * WIDE;
+    /// Some outputs of every row, one row after the other in `out`; where one row has only a part of its outputs here, `then`
+    /// begins at that part.
+    fn columns(&self, a: &[f32], rows: usize, some: Range<usize>, then: Then<'_>, out: &mut [f32]) {
+        let (size, count) = (self.inputs * WIDE, some.len());
+        let at_once = if size * count.div_ceil(WIDE) * 4 <= NEAR_BYTES { FEW } else { rows };
         let mut wide = Vec::new();
-        for column in (0..count).step_by(WIDE) {
-            let panel = (from + column) / WIDE;
-            let tile =
-                Tile { a, inputs: self.inputs, rows, column, stride: count, width: WIDE.min(count - column) };
-            let bias = &self.bias[panel * WIDE..][..WIDE];
-            let range = panel * size..(panel + 1) * size;
-            match &self.panels {
-                Panels::F32(panels) => tile.run(&panels[range], bias, out),
-                Panels::F16(panels) if rows < WIDEN_FROM => tile.run_half(&panels[range], bias, out),
-                Panels::F16(panels) => {
-                    wide.resize(size, 0.0);
-                    widen(&panels[range], &mut wide);
-                    tile.run(&wide, bias, out);
+        for row in (0..rows).step_by(at_once.max(1)) {
+            let out = &mut out[row * count..];
+            for column in (0..count).step_by(WIDE) {
+                let panel = (some.start + column) / WIDE;
+                let tile = Tile {
+                    a: &a[row * self.inputs..],
+                    inputs: self.inputs,
+                    rows: at_once.min(rows - row),
+                    column,
+                    stride: count,
+                    width: WIDE.min(count - column),
+                    then: then.from(row * count),
+                };
+                let bias = &self.bias[panel * WIDE..][..WIDE];
+                let range = panel * size..(panel + 1) * size;
+                match &self.panels {
+                    Panels::F32(panels) => tile.run(&panels[range], bias, out),
+                    Panels::F16(panels) if tile.rows < WIDEN_FROM => tile.run_half(&panels[range], bias, out),
+                    Panels::F16(panels) => {
+                        wide.resize(size, 0.0);
+                        widen(&panels[range], &mut wide);
+                        tile.run(&wide, bias, out);
+                    }
                 }
             }
+        }
+        #[cfg(feature = "speech")]
+        if matches!(then, Then::Gelu) {
+            elementwise::gelu(out);
+        }
+    }
+}
+
+impl Then<'_> {
+    /// The same for what lies `places` further on.
+    fn from(self, places: usize) -> Self {
+        match self {
+            Then::Add(other) => Then::Add(&other[places..]),
+            other => other,
+        }
+    }
+
+    /// Does it to one number, which lies there.
+    fn apply(self, place: usize, number: f32) -> f32 {
+        match self {
+            #[cfg(feature = "vision")]
+            Then::Relu6 => number.clamp(0.0, 6.0),
+            Then::Add(other) => number + other[place],
+            _ => number,
         }
     }
 }
@@ -156,20 +199,6 @@ fn pack<T: Copy>(outputs: usize, inputs: usize, zero: T, weight: impl Fn(usize, 
         }
     }
     packed
-}
-
-fn finish(then: Then<'_>, from: usize, out: &mut [f32]) {
-    match then {
-        Then::Keep => {}
-        #[cfg(feature = "vision")]
-        Then::Relu6 => elementwise::relu6(out),
-        #[cfg(feature = "speech")]
-        Then::Gelu => elementwise::gelu(out),
-        Then::Add(other) => {
-            let len = out.len();
-            elementwise::add(out, &other[from..from + len]);
-        }
-    }
 }
 
 super::dispatch! {
@@ -199,6 +228,8 @@ struct Tile<'a> {
     width: usize,
     /// From one row of `out` to the next.
     stride: usize,
+    /// What is done to the sums, of rows that lie as those of `out` do.
+    then: Then<'a>,
 }
 
 impl Tile<'_> {
@@ -226,6 +257,14 @@ impl Tile<'_> {
         self.plain(|at| panel[at].to_f32(), bias, out);
     }
 
+    /// Writes the sums of a row, of which a panel may have too many.
+    fn put(&self, row: usize, sums: &[f32; WIDE], out: &mut [f32]) {
+        let start = row * self.stride + self.column;
+        for (lane, (to, sum)) in out[start..start + self.width].iter_mut().zip(sums).enumerate() {
+            *to = self.then.apply(start + lane, *sum);
+        }
+    }
+
     fn plain(&self, weight: impl Fn(usize) -> f32, bias: &[f32], out: &mut [f32]) {
         for row in 0..self.rows {
             let mut sums = [0.0_f32; WIDE];
@@ -235,7 +274,7 @@ impl Tile<'_> {
                     *sum += a * weight(input * WIDE + lane);
                 }
             }
-            out[row * self.stride + self.column..][..self.width].copy_from_slice(&sums[..self.width]);
+            self.put(row, &sums, out);
         }
     }
 }
@@ -243,10 +282,10 @@ impl Tile<'_> {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "vectors; each function says what it relies on")]
 mod vector {
-    use super::{TALL, Tile, WIDE};
+    use super::{TALL, Then, Tile, WIDE};
     use std::arch::x86_64::{
-        __m256, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_cvtph_ps, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps,
+        __m256, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_add_ps, _mm256_cvtph_ps, _mm256_fmadd_ps,
+        _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
     };
 
     /// How far ahead of the sums the weights are asked for, in numbers.
@@ -327,10 +366,9 @@ mod vector {
         let inputs = tile.inputs;
         let a: [&[f32]; ROWS] = std::array::from_fn(|i| &tile.a[(row + i) * inputs..][..inputs]);
         assert!(panel.len() == inputs * WIDE && bias.len() == WIDE, "a panel has sixteen outputs");
-        let mut buffer = [[0.0_f32; WIDE]; ROWS];
         // SAFETY: the callers are compiled for AVX2, FMA and F16C. Loads stay in the panel, which is `inputs * 16` long, in
-        // the bias, which is 16 long, and in the rows of A, which are `inputs` long; a prefetch reads nothing. Stores go
-        // to `buffer`, whose rows are 16 long.
+        // the bias, which is 16 long, and in the rows of A, which are `inputs` long; a prefetch reads nothing. What else
+        // is read or written are arrays of sixteen.
         unsafe {
             let low = _mm256_loadu_ps(bias.as_ptr());
             let high = _mm256_loadu_ps(bias.as_ptr().add(8));
@@ -346,19 +384,41 @@ mod vector {
                 }
                 weights = weights.add(WIDE);
             }
-            for (to, sum) in buffer.iter_mut().zip(&sums) {
-                _mm256_storeu_ps(to.as_mut_ptr(), sum[0]);
-                _mm256_storeu_ps(to.as_mut_ptr().add(8), sum[1]);
+            for (i, [low, high]) in sums.iter().enumerate() {
+                let start = (row + i) * tile.stride + tile.column;
+                if tile.width < WIDE {
+                    let mut sums = [0.0; WIDE];
+                    _mm256_storeu_ps(sums.as_mut_ptr(), *low);
+                    _mm256_storeu_ps(sums.as_mut_ptr().add(8), *high);
+                    tile.put(row + i, &sums, out);
+                    continue;
+                }
+                let (low, high) = match tile.then {
+                    #[cfg(feature = "vision")]
+                    Then::Relu6 => (cut(*low), cut(*high)),
+                    Then::Add(other) => {
+                        let other = &other[start..start + WIDE];
+                        let (first, second) = (other.as_ptr(), other[8..].as_ptr());
+                        (
+                            _mm256_add_ps(*low, _mm256_loadu_ps(first)),
+                            _mm256_add_ps(*high, _mm256_loadu_ps(second)),
+                        )
+                    }
+                    _ => (*low, *high),
+                };
+                let out = &mut out[start..start + WIDE];
+                _mm256_storeu_ps(out.as_mut_ptr(), low);
+                _mm256_storeu_ps(out.as_mut_ptr().add(8), high);
             }
         }
-        for (i, sums) in buffer.iter().enumerate() {
-            let out = &mut out[(row + i) * tile.stride + tile.column..][..tile.width];
-            // A whole panel is two vectors; a length known only when it runs is a call to memmove.
-            match <&mut [f32; WIDE]>::try_from(&mut *out) {
-                Ok(out) => *out = *sums,
-                Err(_) => out.copy_from_slice(&sums[..tile.width]),
-            }
-        }
+    }
+
+    /// Cuts to 0 … 6; a NaN stays one.
+    #[cfg(feature = "vision")]
+    #[inline(always)]
+    unsafe fn cut(sums: __m256) -> __m256 {
+        // SAFETY: the callers are compiled for AVX2.
+        unsafe { _mm256_min_ps(_mm256_set1_ps(6.0), _mm256_max_ps(_mm256_setzero_ps(), sums)) }
     }
 }
 
@@ -383,7 +443,7 @@ mod tests {
     #[test]
     fn products_are_those_of_candle() {
         for (rows, inputs, outputs) in
-            [(1, 3, 1), (1, 384, 1000), (2, 17, 24), (7, 96, 40), (49, 320, 130), (100, 1, 16)]
+            [(1, 3, 1), (1, 384, 1000), (2, 17, 24), (7, 96, 40), (61, 24, 40), (49, 320, 130), (100, 1, 16)]
         {
             let (a, weights, bias) = (noise(rows * inputs, 1), noise(outputs * inputs, 2), noise(outputs, 3));
             let halves: Vec<half::f16> = weights.iter().map(|x| half::f16::from_f32(*x)).collect();
@@ -402,13 +462,23 @@ mod tests {
                 linear.run(&a, rows, Then::Keep, &mut ours);
                 let mut sum = vec![0.0; rows * outputs];
                 linear.run(&a, rows, Then::Add(&other), &mut sum);
+                let mut cut = vec![0.0; rows * outputs];
+                #[cfg(feature = "vision")]
+                linear.run(&a, rows, Then::Relu6, &mut cut);
                 for index in 0..theirs.len() {
                     let (ours, theirs, other) = (ours[index], theirs[index], other[index]);
+                    if cfg!(feature = "vision") {
+                        assert!(
+                            (cut[index] - theirs.clamp(0.0, 6.0)).abs() < 2e-4,
+                            "{rows}x{inputs}x{outputs}"
+                        );
+                    }
                     assert!((ours - theirs).abs() < 2e-4, "{rows}x{inputs}x{outputs}: {ours} {theirs}");
                     assert!((sum[index] - theirs - other).abs() < 2e-4, "{rows}x{inputs}x{outputs}");
                 }
                 // The path for other CPUs.
-                let tile = Tile { a: &a, inputs, rows, column: 0, stride: WIDE, width: WIDE };
+                let then = Then::Keep;
+                let tile = Tile { a: &a, inputs, rows, column: 0, stride: WIDE, width: WIDE, then };
                 let mut plain = vec![0.0; rows * WIDE];
                 match &linear.panels {
                     Panels::F32(panels) => tile.plain(|at| panels[at], &linear.bias[..WIDE], &mut plain),
