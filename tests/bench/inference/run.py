@@ -2,7 +2,7 @@
 
 From the root of the repository:
 
-    python3 tests/bench/inference/run.py [--quick] [--only tokenizer,start,memory,encoder,decoder,media]
+    python3 tests/bench/inference/run.py [--quick] [--only tokenizer,start,memory,encoder,quota,decoder,media]
 
 It builds what it measures for release, fetches and prepares the models, and installs its Python peers in environments of
 their own below target/bench. It prints medians and ratios, and writes target/bench/inference.json and
@@ -248,7 +248,7 @@ def media(quick):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds, to try it out")
-    parser.add_argument("--only", default="tokenizer,start,memory,encoder,decoder,media", help="parts, with commas between")
+    parser.add_argument("--only", default="tokenizer,start,memory,encoder,quota,decoder,media", help="parts, with commas between")
     options = parser.parse_args()
     only = set(options.only.split(","))
     OUT.mkdir(parents=True, exist_ok=True)
@@ -290,6 +290,10 @@ def main():
     if "encoder" in only:
         result["cosine"] = cosines(paths, python)
         result["encoder"] = encoder(paths, python, options.quick, peak)
+    if "quota" in only:
+        import quota  # which imports this
+
+        result["quota"] = quota.rows(paths, options.quick)
     if "decoder" in only:
         import decoder  # which imports this
 
