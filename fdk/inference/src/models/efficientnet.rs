@@ -5,6 +5,7 @@
 use crate::error::Error;
 use crate::formats::{Tensors, take};
 use crate::interrupt::Interrupt;
+use crate::kernels::dense::bottleneck::{Bottleneck, Rooms};
 use crate::kernels::dense::depthwise::Depthwise;
 use crate::kernels::dense::matmul::{Linear, Then};
 use std::sync::{Mutex, PoisonError};
@@ -30,28 +31,20 @@ const STAGES: [(usize, usize, usize, usize, usize); 7] = [
 /// The network, ready to run.
 pub(crate) struct EfficientNet {
     stem: Linear,
-    blocks: Vec<Block>,
+    blocks: Vec<Bottleneck>,
     head: Linear,
     classifier: Linear,
     /// What the layers write into, kept from call to call.
     scratch: Mutex<Scratch>,
 }
 
-/// An inverted bottleneck: expand, convolve each channel, project.
-struct Block {
-    expand: Option<Linear>,
-    depthwise: Depthwise,
-    project: Linear,
-    /// Whether its input is added to its output.
-    residual: bool,
-}
-
 #[derive(Default)]
 struct Scratch {
     input: Vec<f32>,
-    expanded: Vec<f32>,
-    convolved: Vec<f32>,
     output: Vec<f32>,
+    /// The patches of the first convolution, and what the last one makes.
+    wide: Vec<f32>,
+    rooms: Rooms,
 }
 
 impl EfficientNet {
@@ -73,7 +66,7 @@ impl EfficientNet {
             for repeat in 0..repeats {
                 let name = format!("_blocks.{}.", blocks.len());
                 let stride = if repeat == 0 { first_stride } else { 1 };
-                blocks.push(Block::load(tensors, &name, (inputs, outputs), (kernel, stride, expansion))?);
+                blocks.push(block(tensors, &name, (inputs, outputs), (kernel, stride, expansion))?);
                 inputs = outputs;
             }
         }
@@ -98,35 +91,21 @@ impl EfficientNet {
     /// The logits of a picture of 224 × 224 in rows of RGB. The interrupt is asked before each block.
     pub(crate) fn run(&self, pixels: &[u8], interrupt: &Interrupt<'_>) -> Result<Vec<f32>, Error> {
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let Scratch { input, expanded, convolved, output } = &mut *scratch;
-        patches(pixels, expanded);
+        let Scratch { input, output, wide, rooms } = &mut *scratch;
+        patches(pixels, wide);
         let mut side = SIDE / 2;
         input.resize(side * side * STEM, 0.0);
-        self.stem.run(expanded, side * side, Then::Relu6, input);
+        self.stem.run(wide, side * side, Then::Relu6, input);
         for block in &self.blocks {
             interrupt.check()?;
-            let wide: &[f32] = match &block.expand {
-                Some(expand) => {
-                    expanded.resize(side * side * expand.outputs(), 0.0);
-                    expand.run(input, side * side, Then::Relu6, expanded);
-                    expanded
-                }
-                None => input,
-            };
-            let next = block.depthwise.side(side);
-            convolved.resize(next * next * block.depthwise.channels(), 0.0);
-            block.depthwise.run(wide, side, convolved);
-            output.resize(next * next * block.project.outputs(), 0.0);
-            let then = if block.residual { Then::Add(input) } else { Then::Keep };
-            block.project.run(convolved, next * next, then, output);
+            side = block.run(input, side, rooms, output);
             std::mem::swap(input, output);
-            side = next;
         }
         interrupt.check()?;
-        expanded.resize(side * side * HEAD, 0.0);
-        self.head.run(input, side * side, Then::Relu6, expanded);
+        wide.resize(side * side * HEAD, 0.0);
+        self.head.run(input, side * side, Then::Relu6, wide);
         let mut mean = vec![0.0_f32; HEAD];
-        for pixel in expanded.chunks_exact(HEAD) {
+        for pixel in wide.chunks_exact(HEAD) {
             crate::kernels::dense::elementwise::add(&mut mean, pixel);
         }
         #[expect(clippy::cast_precision_loss, reason = "49")]
@@ -140,32 +119,28 @@ impl EfficientNet {
     }
 }
 
-impl Block {
-    fn load(
-        tensors: &Tensors<'_>,
-        name: &str,
-        (inputs, outputs): (usize, usize),
-        (kernel, stride, expansion): (usize, usize, usize),
-    ) -> Result<Self, Error> {
-        let wide = inputs * expansion;
-        let part = |conv: &str, norm: &str, shape: &[usize]| {
-            convolution(tensors, &format!("{name}{conv}"), &format!("{name}{norm}"), shape)
-        };
-        let expand = if expansion > 1 {
-            let layer = part("_expand_conv", "_bn0", &[wide, inputs, 1, 1])?;
-            Some(Linear::new(&layer.weights, wide, inputs, &layer.bias))
-        } else {
-            None
-        };
-        let depthwise = part("_depthwise_conv", "_bn1", &[wide, 1, kernel, kernel])?;
-        let project = part("_project_conv", "_bn2", &[outputs, wide, 1, 1])?;
-        Ok(Self {
-            expand,
-            depthwise: Depthwise::new(&depthwise.weights, depthwise.bias, kernel, stride),
-            project: Linear::new(&project.weights, outputs, wide, &project.bias),
-            residual: stride == 1 && inputs == outputs,
-        })
-    }
+/// One block of a checkpoint.
+fn block(
+    tensors: &Tensors<'_>,
+    name: &str,
+    (inputs, outputs): (usize, usize),
+    (kernel, stride, expansion): (usize, usize, usize),
+) -> Result<Bottleneck, Error> {
+    let wide = inputs * expansion;
+    let part = |conv: &str, norm: &str, shape: &[usize]| {
+        convolution(tensors, &format!("{name}{conv}"), &format!("{name}{norm}"), shape)
+    };
+    let expand = if expansion > 1 {
+        let layer = part("_expand_conv", "_bn0", &[wide, inputs, 1, 1])?;
+        Some(Linear::new(&layer.weights, wide, inputs, &layer.bias))
+    } else {
+        None
+    };
+    let depthwise = part("_depthwise_conv", "_bn1", &[wide, 1, kernel, kernel])?;
+    let depthwise = Depthwise::new(&depthwise.weights, depthwise.bias, kernel, stride);
+    let project = part("_project_conv", "_bn2", &[outputs, wide, 1, 1])?;
+    let project = Linear::new(&project.weights, outputs, wide, &project.bias);
+    Ok(Bottleneck::new(expand, depthwise, project, stride == 1 && inputs == outputs))
 }
 
 /// A convolution with the normalisation after it.

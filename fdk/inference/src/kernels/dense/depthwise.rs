@@ -49,21 +49,51 @@ impl Depthwise {
         let out_side = self.side(side);
         assert!(input.len() == side * side * self.channels, "the shapes do not fit");
         assert!(out.len() == out_side * out_side * self.channels, "the shapes do not fit");
-        let padding = ((out_side - 1) * self.stride + self.kernel).saturating_sub(side) / 2;
         let threads = *super::THREADS;
         let rows = if threads == 1 { out_side } else { out_side.div_ceil(threads * 2) };
-        share(out, rows * out_side * self.channels, |index, out| {
-            for (row, out) in out.chunks_exact_mut(out_side * self.channels).enumerate() {
-                convolve_row(self, input, (side, padding, index * rows + row), out);
-            }
-        });
+        let band = Band { numbers: input, first: 0, side };
+        share(out, rows * out_side * self.channels, |index, out| self.rows_from(band, index * rows, out));
+    }
+
+    /// Which rows of a picture the given ones of the result are made of.
+    pub(crate) fn needed(&self, side: usize, rows: Range<usize>) -> Range<usize> {
+        let padding = self.padding(side);
+        let last = (rows.end - 1) * self.stride + self.kernel;
+        (rows.start * self.stride).saturating_sub(padding)..(last - padding).min(side)
+    }
+
+    /// The rows of the result from one on, as many as fit into `out`, on this thread alone.
+    pub(crate) fn rows_from(&self, band: Band<'_>, row: usize, out: &mut [f32]) {
+        let geometry = (band.side, self.padding(band.side), band.first);
+        for (index, out) in out.chunks_exact_mut(self.side(band.side) * self.channels).enumerate() {
+            convolve_row(self, band.numbers, geometry, row + index, out);
+        }
+    }
+
+    fn padding(&self, side: usize) -> usize {
+        ((self.side(side) - 1) * self.stride + self.kernel).saturating_sub(side) / 2
     }
 }
 
+/// Some rows of a square picture.
+#[derive(Clone, Copy)]
+pub(crate) struct Band<'a> {
+    pub(crate) numbers: &'a [f32],
+    /// Which row the numbers begin with.
+    pub(crate) first: usize,
+    pub(crate) side: usize,
+}
+
 super::dispatch! {
-    /// One row of the result; the tuple is the side of the input, its padding, and which row.
-    fn convolve_row(layer: &Depthwise, input: &[f32], geometry: (usize, usize, usize), out: &mut [f32]) {
-        let (side, padding, y) = geometry;
+    /// One row of the result; the tuple is the side of the input, its padding, and the first row that is there.
+    fn convolve_row(
+        layer: &Depthwise,
+        input: &[f32],
+        geometry: (usize, usize, usize),
+        y: usize,
+        out: &mut [f32],
+    ) {
+        let (side, padding, first) = geometry;
         let taps = |at: usize| {
             // The taps that fall inside the picture.
             let start = at * layer.stride;
@@ -74,7 +104,7 @@ super::dispatch! {
         let rows = taps(y);
         let mut x = 0;
         while x < width {
-            let place = Place { side, padding, x, y };
+            let place = Place { side, padding, first, x, y };
             // Their taps are all inside when the first's and the last's are.
             let many = x + PIXELS <= width && whole(x) && whole(x + PIXELS - 1);
             let count = if many { PIXELS } else { 1 };
@@ -94,6 +124,7 @@ super::dispatch! {
 struct Place {
     side: usize,
     padding: usize,
+    first: usize,
     x: usize,
     y: usize,
 }
@@ -110,7 +141,7 @@ fn pixels<const FMA: bool, const COUNT: usize>(
     let Depthwise { channels, kernel, stride, .. } = *layer;
     let (rows, columns) = taps;
     let at = |ky: usize, kx: usize| {
-        let row = place.y * stride + ky - place.padding;
+        let row = place.y * stride + ky - place.padding - place.first;
         (row * place.side + place.x * stride + kx - place.padding) * channels
     };
     let (whole, _) = layer.bias.as_chunks::<LANES>();

@@ -165,7 +165,7 @@ impl Linear {
 
 impl Then<'_> {
     /// The same for what lies `places` further on.
-    fn from(self, places: usize) -> Self {
+    pub(crate) fn from(self, places: usize) -> Self {
         match self {
             Then::Add(other) => Then::Add(&other[places..]),
             other => other,

@@ -8,6 +8,8 @@
 #[cfg(feature = "speech")]
 pub(crate) mod attention;
 #[cfg(feature = "vision")]
+pub(crate) mod bottleneck;
+#[cfg(feature = "vision")]
 pub(crate) mod depthwise;
 pub(crate) mod elementwise;
 pub(crate) mod matmul;
