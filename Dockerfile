@@ -12,26 +12,29 @@ ARG WORKSPACE=.
 
 
 # The workspace, at one place for all that follows: a build argument is a part of a command's cache key, and with the
-# folder's name in it candle would be built anew for a function's folder.
+# folder's name in it candle would be built anew for a function's folder. In parts that are copied together, since the
+# classic builder takes seconds for each instruction of a large image.
 FROM scratch AS workspace
 ARG WORKSPACE
 COPY ${WORKSPACE}/model-assets /model-assets
-COPY ${WORKSPACE}/.cargo /.cargo
-COPY ${WORKSPACE}/Cargo.toml ${WORKSPACE}/Cargo.lock ${WORKSPACE}/LICENSE /
-COPY ${WORKSPACE}/tests /tests
-COPY ${WORKSPACE}/cargo-fdk /cargo-fdk
-COPY ${WORKSPACE}/fdk /fdk
+COPY ${WORKSPACE}/.cargo /cargo/.cargo
+COPY ${WORKSPACE}/Cargo.toml ${WORKSPACE}/Cargo.lock /root/
+COPY ${WORKSPACE}/tests /root/tests
+# The tool carries the kit's files, for new projects.
+COPY ${WORKSPACE}/LICENSE /tool/
+COPY ${WORKSPACE}/model-assets/models.toml /tool/model-assets/
+COPY ${WORKSPACE}/cargo-fdk /tool/cargo-fdk
+COPY ${WORKSPACE}/fdk /kit/fdk
 COPY ${WORKSPACE}/examples /examples
 
 
 # The manifests with empty sources, and what kind of function it is: `model` when it links the inference room.
 FROM ${BUILDER} AS manifests
 WORKDIR /src
-COPY --from=workspace /Cargo.toml /Cargo.lock ./
-COPY --from=workspace /fdk fdk
-COPY --from=workspace /cargo-fdk cargo-fdk
+COPY --from=workspace /root ./
+COPY --from=workspace /tool ./
+COPY --from=workspace /kit ./
 COPY --from=workspace /examples examples
-COPY --from=workspace /tests tests
 RUN set -e; mkdir /manifests; \
     find . -name Cargo.toml -o -name Cargo.lock | xargs cp --parents -t /manifests; \
     cargo metadata --offline --no-deps --format-version 1 >/tmp/members.json; \
@@ -62,7 +65,7 @@ ARG TARGET_CPU=x86-64-v3
 # 1 links libc into the binary, which then needs nothing of the runtime base.
 ARG STATIC=
 # A registry mirror, or vendored sources: .cargo/config.toml says where.
-COPY --from=workspace /.cargo .cargo
+COPY --from=workspace /cargo ./
 COPY --from=manifests /manifests ./
 # A named target keeps its flags from build scripts. The paths of sources are no part of the binary.
 RUN set -e; target=$(rustc -vV | sed -n 's/^host: //p'); \
@@ -82,11 +85,8 @@ RUN set -e; if grep -q model /kind/kind; then \
 
 # The tool that fetches models. An edited function does not build it anew.
 FROM deps AS tool
-# It carries the kit's files, for new projects.
-COPY --from=workspace /LICENSE ./
-COPY --from=workspace /model-assets/models.toml model-assets/
-COPY --from=workspace /fdk fdk
-COPY --from=workspace /cargo-fdk cargo-fdk
+COPY --from=workspace /tool ./
+COPY --from=workspace /kit ./
 # Cargo compares times, and the sources are older than what was made of the empty ones.
 RUN set -e; mkdir /tools; \
     if grep -q model /kind/kind; then \
@@ -100,7 +100,7 @@ FROM deps AS build
 ARG FUNCTION=embed
 RUN cargo build --release --locked --offline -p "${FUNCTION}"
 COPY --from=auditable /tools/bin /usr/local/bin
-COPY --from=workspace /fdk fdk
+COPY --from=workspace /kit ./
 COPY --from=workspace /examples/${FUNCTION} examples/${FUNCTION}
 # With the roots for TLS: a function with a client needs them, and not every base has them.
 RUN set -e; auditable=; if [ -e /usr/local/bin/cargo-auditable ]; then auditable=auditable; fi; \
