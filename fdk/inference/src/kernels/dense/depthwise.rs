@@ -5,10 +5,11 @@ use super::elementwise::mul_add;
 use super::share;
 use std::ops::Range;
 
-/// Channels that are summed in registers at once.
-const LANES: usize = 16;
-/// Pixels of a row that are summed at once.
-const PIXELS: usize = 4;
+/// Channels that are summed in a register at once.
+const LANES: usize = 8;
+/// Pixels of a row that are summed at once: with a register each they leave room for weights, and 224 and its halves down to 7
+/// are multiples of it.
+const PIXELS: usize = 7;
 
 /// The weights of a depthwise convolution, and its geometry.
 pub(crate) struct Depthwise {
@@ -94,65 +95,86 @@ super::dispatch! {
         out: &mut [f32],
     ) {
         let (side, padding, first) = geometry;
-        let taps = |at: usize| {
-            // The taps that fall inside the picture.
-            let start = at * layer.stride;
-            padding.saturating_sub(start)..layer.kernel.min(side + padding - start)
-        };
-        let whole = |at: usize| taps(at) == (0..layer.kernel);
-        let (channels, width) = (layer.channels, out.len() / layer.channels);
-        let rows = taps(y);
+        let (channels, stride) = (layer.channels, layer.stride);
+        // The taps that fall inside the picture, and the row that the first of them is on.
+        let top = y * stride;
+        let taps = padding.saturating_sub(top)..layer.kernel.min(side + padding - top);
+        let row = top + taps.start - padding - first;
+        let lines = &input[row * side * channels..][..taps.len() * side * channels];
+        let weights = &layer.weights[taps.start * layer.kernel * channels..];
+        let width = out.len() / channels;
         let mut x = 0;
         while x < width {
-            let place = Place { side, padding, first, x, y };
-            // Their taps are all inside when the first's and the last's are.
-            let many = x + PIXELS <= width && whole(x) && whole(x + PIXELS - 1);
-            let count = if many { PIXELS } else { 1 };
-            let out = &mut out[x * channels..(x + count) * channels];
-            if many {
-                pixels::<FMA, PIXELS>(layer, input, place, (rows.clone(), 0..layer.kernel), out);
-            } else {
-                pixels::<FMA, 1>(layer, input, place, (rows.clone(), taps(x)), out);
+            let inside = x * stride >= padding
+                && (x + PIXELS - 1) * stride + layer.kernel <= side + padding;
+            let group = Group { lines, weights, taps: taps.len(), side, x, padding };
+            if x + PIXELS > width {
+                pixels::<FMA, 1, true>(layer, &group, &mut out[x * channels..][..channels]);
+                x += 1;
+                continue;
             }
-            x += count;
+            let out = &mut out[x * channels..][..PIXELS * channels];
+            if inside {
+                pixels::<FMA, PIXELS, false>(layer, &group, out);
+            } else {
+                pixels::<FMA, PIXELS, true>(layer, &group, out);
+            }
+            x += PIXELS;
         }
     }
 }
 
-/// Where a pixel of the result is, and the picture it is made of.
-#[derive(Clone, Copy)]
-struct Place {
+/// Neighbours of a row of the result, and what they are made of.
+struct Group<'a> {
+    /// The rows of the picture that they see.
+    lines: &'a [f32],
+    /// Their weights.
+    weights: &'a [f32],
+    /// How many they are.
+    taps: usize,
     side: usize,
-    padding: usize,
-    first: usize,
     x: usize,
-    y: usize,
+    padding: usize,
 }
 
-/// `COUNT` neighbours of a row, which have the same taps: their sums do not wait for each other, and a weight is read once.
+/// `COUNT` neighbours: their sums do not wait for each other, and a weight is read once. At an `EDGE` some taps are outside of
+/// the picture, where it is zero.
 #[inline(always)]
-fn pixels<const FMA: bool, const COUNT: usize>(
+fn pixels<const FMA: bool, const COUNT: usize, const EDGE: bool>(
     layer: &Depthwise,
-    input: &[f32],
-    place: Place,
-    taps: (Range<usize>, Range<usize>),
+    group: &Group<'_>,
     out: &mut [f32],
 ) {
     let Depthwise { channels, kernel, stride, .. } = *layer;
-    let (rows, columns) = taps;
-    let at = |ky: usize, kx: usize| {
-        let row = place.y * stride + ky - place.padding - place.first;
-        (row * place.side + place.x * stride + kx - place.padding) * channels
-    };
+    let Group { lines, weights, taps, side, x, padding } = *group;
+    let column = |pixel: usize, tap: usize| ((x + pixel) * stride + tap).wrapping_sub(padding);
+    let fits = EDGE || column(0, 0) + (COUNT - 1) * stride + kernel <= side;
+    assert!(
+        fits && channels == layer.bias.len() && lines.len() == taps * side * channels,
+        "a row ends before its last tap"
+    );
+    assert!(
+        weights.len() >= taps * kernel * channels && out.len() == COUNT * channels,
+        "the shapes do not fit"
+    );
     let (whole, _) = layer.bias.as_chunks::<LANES>();
     for (number, bias) in whole.iter().enumerate() {
         let from = number * LANES;
         let mut sums = [*bias; COUNT];
-        for ky in rows.clone() {
-            for kx in columns.clone() {
-                let weights = sixteen(&layer.weights, (ky * kernel + kx) * channels + from);
+        for line in 0..taps {
+            for tap in 0..kernel {
+                // SAFETY: the weights have `taps` rows of `kernel` times the channels, as was just asserted.
+                #[expect(unsafe_code, reason = "a check for each vector takes as long as the multiplication")]
+                let weights = unsafe { eight(weights, (line * kernel + tap) * channels + from) };
                 for (pixel, sums) in sums.iter_mut().enumerate() {
-                    let values = sixteen(input, at(ky, kx) + pixel * stride * channels + from);
+                    let column = column(pixel, tap);
+                    if EDGE && column >= side {
+                        continue;
+                    }
+                    // SAFETY: the column is in the picture, by the test before or, of the last one, by the assertion;
+                    // and the lines are `taps` rows of it.
+                    #[expect(unsafe_code, reason = "as above")]
+                    let values = unsafe { eight(lines, (line * side + column) * channels + from) };
                     for lane in 0..LANES {
                         sums[lane] = mul_add::<FMA>(values[lane], weights[lane], sums[lane]);
                     }
@@ -170,10 +192,10 @@ fn pixels<const FMA: bool, const COUNT: usize>(
     for channel in whole.len() * LANES..channels {
         for pixel in 0..COUNT {
             let mut sum = layer.bias[channel];
-            for ky in rows.clone() {
-                for kx in columns.clone() {
-                    let value = input[at(ky, kx) + pixel * stride * channels + channel];
-                    sum = mul_add::<FMA>(value, layer.weights[(ky * kernel + kx) * channels + channel], sum);
+            for line in 0..taps {
+                for tap in (0..kernel).filter(|tap| column(pixel, *tap) < side) {
+                    let value = lines[(line * side + column(pixel, tap)) * channels + channel];
+                    sum = mul_add::<FMA>(value, weights[(line * kernel + tap) * channels + channel], sum);
                 }
             }
             out[pixel * channels + channel] = sum.clamp(0.0, 6.0);
@@ -181,11 +203,16 @@ fn pixels<const FMA: bool, const COUNT: usize>(
     }
 }
 
-/// The sixteen numbers from a place on.
+/// The eight numbers from a place on.
+///
+/// # Safety
+/// They must be there.
+#[expect(unsafe_code, reason = "a check for each vector takes as long as the multiplication")]
 #[inline(always)]
-fn sixteen(numbers: &[f32], from: usize) -> &[f32; LANES] {
-    const NONE: &[f32; LANES] = &[0.0; LANES];
-    numbers[from..from + LANES].try_into().unwrap_or(NONE)
+unsafe fn eight(numbers: &[f32], from: usize) -> [f32; LANES] {
+    debug_assert!(from + LANES <= numbers.len());
+    // SAFETY: the caller's promise; an array has the alignment of its numbers.
+    unsafe { numbers.as_ptr().add(from).cast::<[f32; LANES]>().read() }
 }
 
 #[cfg(test)]
