@@ -340,18 +340,20 @@ mod vector {
 
     #[inline(always)]
     fn rows<W: Weight>(tile: &Tile<'_>, panel: &[W], bias: &[f32], out: &mut [f32]) {
+        // Of like height: a single row at the end would take as long as four.
+        let blocks = tile.rows.div_ceil(TALL);
         let mut row = 0;
-        while row + TALL <= tile.rows {
-            sums::<W, TALL>(tile, row, panel, bias, out);
-            row += TALL;
-        }
-        match tile.rows - row {
-            5 => sums::<W, 5>(tile, row, panel, bias, out),
-            4 => sums::<W, 4>(tile, row, panel, bias, out),
-            3 => sums::<W, 3>(tile, row, panel, bias, out),
-            2 => sums::<W, 2>(tile, row, panel, bias, out),
-            1 => sums::<W, 1>(tile, row, panel, bias, out),
-            _ => {}
+        for block in 0..blocks {
+            let count = (tile.rows - row).div_ceil(blocks - block);
+            match count {
+                6 => sums::<W, 6>(tile, row, panel, bias, out),
+                5 => sums::<W, 5>(tile, row, panel, bias, out),
+                4 => sums::<W, 4>(tile, row, panel, bias, out),
+                3 => sums::<W, 3>(tile, row, panel, bias, out),
+                2 => sums::<W, 2>(tile, row, panel, bias, out),
+                _ => sums::<W, 1>(tile, row, panel, bias, out),
+            }
+            row += count;
         }
     }
 
