@@ -7,6 +7,7 @@ use crate::formats::{Tensors, take};
 use crate::interrupt::Interrupt;
 use crate::kernels::dense::bottleneck::{Bottleneck, Rooms};
 use crate::kernels::dense::depthwise::Depthwise;
+use crate::kernels::dense::lined::Lined;
 use crate::kernels::dense::matmul::{Linear, Then};
 use std::sync::{Mutex, PoisonError};
 
@@ -40,10 +41,10 @@ pub(crate) struct EfficientNet {
 
 #[derive(Default)]
 struct Scratch {
-    input: Vec<f32>,
-    output: Vec<f32>,
+    input: Lined,
+    output: Lined,
     /// The patches of the first convolution, and what the last one makes.
-    wide: Vec<f32>,
+    wide: Lined,
     rooms: Rooms,
 }
 
@@ -92,18 +93,17 @@ impl EfficientNet {
     pub(crate) fn run(&self, pixels: &[u8], interrupt: &Interrupt<'_>) -> Result<Vec<f32>, Error> {
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let Scratch { input, output, wide, rooms } = &mut *scratch;
-        patches(pixels, wide);
-        let mut side = SIDE / 2;
-        input.resize(side * side * STEM, 0.0);
-        self.stem.run(wide, side * side, Then::Relu6, input);
+        let side = SIDE / 2;
+        patches(pixels, wide.room(side * side * 27));
+        self.stem.run(wide, side * side, Then::Relu6, input.room(side * side * STEM));
+        let mut side = side;
         for block in &self.blocks {
             interrupt.check()?;
             side = block.run(input, side, rooms, output);
             std::mem::swap(input, output);
         }
         interrupt.check()?;
-        wide.resize(side * side * HEAD, 0.0);
-        self.head.run(input, side * side, Then::Relu6, wide);
+        self.head.run(input, side * side, Then::Relu6, wide.room(side * side * HEAD));
         let mut mean = vec![0.0_f32; HEAD];
         for pixel in wide.chunks_exact(HEAD) {
             crate::kernels::dense::elementwise::add(&mut mean, pixel);
@@ -168,10 +168,9 @@ fn convolution(tensors: &Tensors<'_>, conv: &str, norm: &str, shape: &[usize]) -
 
 /// The patches of 3 × 3 pixels that the first convolution sees, at every second pixel; `(x - 127) / 128` of each value, and
 /// zeros beyond the last row and column, as TensorFlow's `SAME` padding has them.
-fn patches(pixels: &[u8], patches: &mut Vec<f32>) {
+fn patches(pixels: &[u8], patches: &mut [f32]) {
     let out = SIDE / 2;
-    patches.clear();
-    patches.resize(out * out * 27, 0.0);
+    patches.fill(0.0);
     for (index, patch) in patches.chunks_exact_mut(27).enumerate() {
         let (y, x) = (index / out * 2, index % out * 2);
         let columns = 3.min(SIDE - x);

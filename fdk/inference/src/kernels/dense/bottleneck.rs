@@ -3,6 +3,7 @@
 //! three at a time.
 
 use super::depthwise::{Band, Depthwise};
+use super::lined::Lined;
 use super::matmul::{Linear, Then};
 use super::{THREADS, deal};
 use std::ops::Range;
@@ -26,8 +27,8 @@ pub(crate) type Rooms = Vec<Room>;
 
 #[derive(Default)]
 pub(crate) struct Room {
-    expanded: Vec<f32>,
-    convolved: Vec<f32>,
+    expanded: Lined,
+    convolved: Lined,
 }
 
 impl Bottleneck {
@@ -37,9 +38,9 @@ impl Bottleneck {
     }
 
     /// Takes a square picture through, and returns the side of the result, which is put into `out`.
-    pub(crate) fn run(&self, input: &[f32], side: usize, rooms: &mut Rooms, out: &mut Vec<f32>) -> usize {
+    pub(crate) fn run(&self, input: &[f32], side: usize, rooms: &mut Rooms, out: &mut Lined) -> usize {
         let next = self.depthwise.side(side);
-        out.resize(next * next * self.project.outputs(), 0.0);
+        let out = out.room(next * next * self.project.outputs());
         rooms.resize_with((*THREADS).max(1), Room::default);
         if side * side * self.depthwise.channels() * 4 > WHOLE_BYTES {
             let rows = next.div_ceil(rooms.len());
@@ -56,14 +57,14 @@ impl Bottleneck {
         let Room { expanded, convolved } = room;
         let wide: &[f32] = match &self.expand {
             Some(expand) => {
-                expanded.resize(side * side * expand.outputs(), 0.0);
+                let expanded = expanded.room(side * side * expand.outputs());
                 expand.run(input, side * side, Then::Relu6, expanded);
                 expanded
             }
             None => input,
         };
         let next = self.depthwise.side(side);
-        convolved.resize(next * next * self.depthwise.channels(), 0.0);
+        let convolved = convolved.room(next * next * self.depthwise.channels());
         self.depthwise.run(wide, side, convolved);
         self.project.run(convolved, next * next, self.then(input), out);
     }
@@ -75,26 +76,29 @@ impl Bottleneck {
         let rows = first..first + out.len() / out_row;
         let at_once = (1..=rows.len())
             .rev()
-            .find(|count| self.depthwise.needed(side, 0..*count).len() * side * channels * 4 <= BAND_BYTES)
+            .find(|count| self.depthwise.seen(*count) * side * channels * 4 <= BAND_BYTES)
             .unwrap_or(1);
         let mut there = 0..0;
+        // One that keeps its place while bands follow each other.
+        let most = self.depthwise.seen(at_once).min(side) * side * channels;
+        let middle = room.expanded.room(if self.expand.is_some() { most } else { 0 });
         for y in rows.clone().step_by(at_once) {
             let some = y..(y + at_once).min(rows.end);
             let band = match &self.expand {
                 Some(expand) => {
                     let needed = self.depthwise.needed(side, some.clone());
-                    widen(expand, input, side, needed.clone(), there, &mut room.expanded);
+                    widen(expand, input, side, needed.clone(), there, middle);
                     there = needed;
-                    Band { numbers: &room.expanded, first: there.start, side }
+                    Band { numbers: middle, first: there.start, side }
                 }
                 None => Band { numbers: input, first: 0, side },
             };
             let pixels = some.len() * next;
-            room.convolved.resize(pixels * channels, 0.0);
-            self.depthwise.rows_from(band, y, &mut room.convolved);
+            let convolved = room.convolved.room(pixels * channels);
+            self.depthwise.rows_from(band, y, convolved);
             let out = &mut out[(y - first) * out_row..][..some.len() * out_row];
             let then = self.then(input).from(y * out_row);
-            self.project.run_here(&room.convolved, pixels, then, out);
+            self.project.run_here(convolved, pixels, then, out);
         }
     }
 
@@ -110,17 +114,21 @@ fn widen(
     side: usize,
     needed: Range<usize>,
     there: Range<usize>,
-    middle: &mut Vec<f32>,
+    middle: &mut [f32],
 ) {
     let (from_row, to_row) = (input.len() / side, side * expand.outputs());
     let kept = there.end.saturating_sub(needed.start);
     if kept > 0 {
         middle.copy_within((needed.start - there.start) * to_row..there.len() * to_row, 0);
     }
-    middle.resize(needed.len() * to_row, 0.0);
     let (start, end) = (needed.start + kept, needed.end);
     let input = &input[start * from_row..end * from_row];
-    expand.run_here(input, (end - start) * side, Then::Relu6, &mut middle[kept * to_row..]);
+    expand.run_here(
+        input,
+        (end - start) * side,
+        Then::Relu6,
+        &mut middle[kept * to_row..needed.len() * to_row],
+    );
 }
 
 #[cfg(test)]
@@ -147,7 +155,7 @@ mod tests {
             let residual = stride == 1 && inputs == outputs;
             let block = Bottleneck::new(expand, depthwise, project, residual);
             let input = wave(side * side * inputs, 0.11);
-            let (mut bands, mut rooms) = (Vec::new(), Rooms::new());
+            let (mut bands, mut rooms) = (Lined::default(), Rooms::new());
             let next = block.run(&input, side, &mut rooms, &mut bands);
             assert!(side * side * channels * 4 > WHOLE_BYTES, "{side} goes step by step");
             let mut whole = vec![0.0; bands.len()];

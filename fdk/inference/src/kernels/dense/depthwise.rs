@@ -2,6 +2,7 @@
 //! over the channels as groups of one, which costs more than all the rest of a mobile network.
 
 use super::elementwise::mul_add;
+use super::lined::Lined;
 use super::share;
 use std::ops::Range;
 
@@ -17,7 +18,7 @@ pub(crate) struct Depthwise {
     kernel: usize,
     stride: usize,
     /// `[kernel × kernel][channels]`.
-    weights: Vec<f32>,
+    weights: Lined,
     bias: Vec<f32>,
 }
 
@@ -32,7 +33,7 @@ impl Depthwise {
                 by_tap[tap * channels + channel] = *weight;
             }
         }
-        Self { channels, kernel, stride, weights: by_tap, bias }
+        Self { channels, kernel, stride, weights: Lined::of(&by_tap), bias }
     }
 
     /// The side of the result for a picture of this side: as TensorFlow's `SAME` padding has it.
@@ -61,6 +62,11 @@ impl Depthwise {
         let padding = self.padding(side);
         let last = (rows.end - 1) * self.stride + self.kernel;
         (rows.start * self.stride).saturating_sub(padding)..(last - padding).min(side)
+    }
+
+    /// How many rows of a picture so many of the result are made of, at most.
+    pub(crate) fn seen(&self, rows: usize) -> usize {
+        (rows - 1) * self.stride + self.kernel
     }
 
     /// The rows of the result from one on, as many as fit into `out`, on this thread alone.

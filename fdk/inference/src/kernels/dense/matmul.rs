@@ -3,6 +3,7 @@
 
 #[cfg(feature = "speech")]
 use super::elementwise;
+use super::lined::Lined;
 use std::ops::Range;
 
 /// Outputs in a panel: two vectors of eight.
@@ -32,7 +33,7 @@ pub(crate) struct Linear {
 }
 
 enum Panels {
-    F32(Vec<f32>),
+    F32(Lined),
     #[cfg_attr(not(feature = "speech"), expect(dead_code, reason = "pictures have weights of f32"))]
     F16(Vec<half::f16>),
 }
@@ -56,15 +57,15 @@ impl Linear {
     /// Packs weights of `outputs` rows of `inputs` numbers each. The bias may be empty.
     pub(crate) fn new(weights: &[f32], outputs: usize, inputs: usize, bias: &[f32]) -> Self {
         assert_eq!(weights.len(), outputs * inputs, "the shapes do not fit");
-        let panels =
-            Panels::F32(pack(outputs, inputs, 0.0, |output, input| weights[output * inputs + input]));
+        let panels = pack(outputs, inputs, 0.0, |output, input| weights[output * inputs + input]);
+        let panels = Panels::F32(Lined::of(&panels));
         Self { inputs, outputs, panels, bias: padded(bias, outputs) }
     }
 
     /// Packs what is given output by output and input by input, without a bias.
     #[cfg(feature = "speech")]
     pub(crate) fn of(outputs: usize, inputs: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
-        let panels = Panels::F32(pack(outputs, inputs, 0.0, weight));
+        let panels = Panels::F32(Lined::of(&pack(outputs, inputs, 0.0, weight)));
         Self { inputs, outputs, panels, bias: padded(&[], outputs) }
     }
 
@@ -129,7 +130,7 @@ impl Linear {
     fn columns(&self, a: &[f32], rows: usize, some: Range<usize>, then: Then<'_>, out: &mut [f32]) {
         let (size, count) = (self.inputs * WIDE, some.len());
         let at_once = if size * count.div_ceil(WIDE) * 4 <= NEAR_BYTES { FEW } else { rows };
-        let mut wide = Vec::new();
+        let mut wide = Lined::default();
         for row in (0..rows).step_by(at_once.max(1)) {
             let out = &mut out[row * count..];
             for column in (0..count).step_by(WIDE) {
@@ -149,8 +150,7 @@ impl Linear {
                     Panels::F32(panels) => tile.run(&panels[range], bias, out),
                     Panels::F16(panels) if tile.rows < WIDEN_FROM => tile.run_half(&panels[range], bias, out),
                     Panels::F16(panels) => {
-                        wide.resize(size, 0.0);
-                        widen(&panels[range], &mut wide);
+                        widen(&panels[range], wide.room(size));
                         tile.run(&wide, bias, out);
                     }
                 }

@@ -12,6 +12,7 @@ pub(crate) mod bottleneck;
 #[cfg(feature = "vision")]
 pub(crate) mod depthwise;
 pub(crate) mod elementwise;
+pub(crate) mod lined;
 pub(crate) mod matmul;
 
 use super::team::{self, Team};
