@@ -11,6 +11,8 @@ const LANES: usize = 8;
 /// Pixels of a row that are summed at once: with a register each they leave room for weights, and 224 and its halves down to 7
 /// are multiples of it.
 const PIXELS: usize = 7;
+/// The most taps of a kernel's row.
+const MOST_TAPS: usize = 8;
 
 /// The weights of a depthwise convolution, and its geometry.
 pub(crate) struct Depthwise {
@@ -27,6 +29,7 @@ impl Depthwise {
     pub(crate) fn new(weights: &[f32], bias: Vec<f32>, kernel: usize, stride: usize) -> Self {
         let (channels, taps) = (bias.len(), kernel * kernel);
         assert_eq!(weights.len(), channels * taps, "the shapes do not fit");
+        assert!(kernel <= MOST_TAPS, "a kernel of {kernel} taps");
         let mut by_tap = vec![0.0; weights.len()];
         for (channel, taps_of) in weights.chunks_exact(taps).enumerate() {
             for (tap, weight) in taps_of.iter().enumerate() {
@@ -163,6 +166,13 @@ fn pixels<const FMA: bool, const COUNT: usize, const EDGE: bool>(
         weights.len() >= taps * kernel * channels && out.len() == COUNT * channels,
         "the shapes do not fit"
     );
+    assert!(kernel <= MOST_TAPS && COUNT <= PIXELS, "a kernel of more taps");
+    // The first pixels of which a tap is outside, and the last ones.
+    let without: [(usize, usize); MOST_TAPS] = std::array::from_fn(|tap| {
+        let outside = |pixel: &usize| column(*pixel, tap) >= side;
+        let before = (0..COUNT).take_while(outside).count();
+        (before, (before..COUNT).rev().take_while(outside).count())
+    });
     let (whole, _) = layer.bias.as_chunks::<LANES>();
     for (number, bias) in whole.iter().enumerate() {
         let from = number * LANES;
@@ -172,17 +182,36 @@ fn pixels<const FMA: bool, const COUNT: usize, const EDGE: bool>(
                 // SAFETY: the weights have `taps` rows of `kernel` times the channels, as was just asserted.
                 #[expect(unsafe_code, reason = "a check for each vector takes as long as the multiplication")]
                 let weights = unsafe { eight(weights, (line * kernel + tap) * channels + from) };
-                for (pixel, sums) in sums.iter_mut().enumerate() {
-                    let column = column(pixel, tap);
-                    if EDGE && column >= side {
-                        continue;
-                    }
-                    // SAFETY: the column is in the picture, by the test before or, of the last one, by the assertion;
-                    // and the lines are `taps` rows of it.
-                    #[expect(unsafe_code, reason = "as above")]
-                    let values = unsafe { eight(lines, (line * side + column) * channels + from) };
-                    for lane in 0..LANES {
-                        sums[lane] = mul_add::<FMA>(values[lane], weights[lane], sums[lane]);
+                let row = line * side * channels + from;
+                // Which pixels have this tap is known before: a test for each would take as long as the multiplication.
+                macro_rules! add {
+                    ($($pixel:literal)*) => {{
+                        $(if $pixel < COUNT {
+                            let place = row + column($pixel, tap) * channels;
+                            // SAFETY: the column is in the picture, as `without` says or, at no edge, the assertion; and the
+                            // lines are `taps` rows of it.
+                            #[expect(unsafe_code, reason = "as above")]
+                            let values = unsafe { eight(lines, place) };
+                            let sums = &mut sums[$pixel % COUNT];
+                            for lane in 0..LANES {
+                                sums[lane] = mul_add::<FMA>(values[lane], weights[lane], sums[lane]);
+                            }
+                        })*
+                    }};
+                }
+                match if EDGE { without[tap % MOST_TAPS] } else { (0, 0) } {
+                    (0, 0) => add!(0 1 2 3 4 5 6),
+                    (1, 0) => add!(1 2 3 4 5 6),
+                    (2, 0) => add!(2 3 4 5 6),
+                    (0, 1) => add!(0 1 2 3 4 5),
+                    (0, 2) => add!(0 1 2 3 4),
+                    (before, after) => {
+                        macro_rules! some {
+                            ($($pixel:literal)*) => {
+                                $(if (before..COUNT - after).contains(&$pixel) { add!($pixel) })*
+                            };
+                        }
+                        some!(0 1 2 3 4 5 6);
                     }
                 }
             }
