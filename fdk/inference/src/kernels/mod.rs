@@ -30,6 +30,8 @@ pub(crate) mod quantised;
 pub(crate) mod rows;
 #[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
 pub(crate) mod team;
+#[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
+mod wake;
 
 #[cfg(all(feature = "text", test))]
 pub(crate) mod tests;

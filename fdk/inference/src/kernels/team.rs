@@ -5,6 +5,7 @@
 //! for a moment, so that the next loop of the same request finds it awake, and then sleeps: a container that is frozen, or
 //! idle, burns nothing.
 
+use super::wake::Sleeper;
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -41,7 +42,7 @@ struct Shared {
     task: UnsafeCell<Task>,
     stop: AtomicBool,
     panicked: AtomicBool,
-    asleep: Box<[AtomicBool]>,
+    sleepers: Box<[Sleeper]>,
 }
 
 // SAFETY: `task` is written only by the caller, only while the gate is shut and no worker is inside (`run` ends by waiting
@@ -77,14 +78,14 @@ impl Team {
             task: UnsafeCell::new(Task { data: std::ptr::null(), call: nothing, chunks: 0 }),
             stop: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
-            asleep: (1..threads.clamp(1, MOST)).map(|_| AtomicBool::new(false)).collect(),
+            sleepers: (1..threads.clamp(1, MOST)).map(|_| Sleeper::default()).collect(),
         });
         let worker = |index: usize| {
             let shared = shared.clone();
             let builder = thread::Builder::new().name(format!("kernel-{}", index + 1)).stack_size(256 * 1024);
             builder.spawn(move || shared.work(index)).ok()
         };
-        let workers = (0..shared.asleep.len()).map_while(worker).collect();
+        let workers = (0..shared.sleepers.len()).map_while(worker).collect();
         Self { shared, workers }
     }
 
@@ -121,8 +122,9 @@ impl Team {
         self.shared.next.store(0, Ordering::Relaxed);
         let number = self.shared.gate.load(Ordering::Relaxed) / LOOP;
         self.shared.gate.store(number.wrapping_add(1).wrapping_mul(LOOP) | OPEN, Ordering::SeqCst);
-        for (asleep, worker) in self.shared.asleep.iter().zip(&self.workers) {
-            if asleep.load(Ordering::SeqCst) {
+        for (sleeper, worker) in self.shared.sleepers.iter().zip(&self.workers) {
+            if sleeper.asleep.load(Ordering::SeqCst) {
+                sleeper.prepare();
                 worker.thread().unpark();
             }
         }
@@ -158,6 +160,7 @@ impl Shared {
 
     /// A worker's life.
     fn work(&self, index: usize) {
+        self.sleepers[index].begin();
         let mut last = 0;
         while self.join(index, &mut last) {
             // SAFETY: this worker has joined, so the caller leaves the task alone until it is out again.
@@ -202,12 +205,14 @@ impl Shared {
     /// Sleeps until a loop is opened. The flag is up before the gate is looked at again, and the caller opens the gate before
     /// it looks at the flag: one of them sees the other.
     fn sleep(&self, index: usize, last: usize) {
-        self.asleep[index].store(true, Ordering::SeqCst);
+        let sleeper = &self.sleepers[index];
+        sleeper.asleep.store(true, Ordering::SeqCst);
         let gate = self.gate.load(Ordering::SeqCst);
         if (gate / LOOP == last || gate & OPEN == 0) && !self.stop.load(Ordering::SeqCst) {
             thread::park();
         }
-        self.asleep[index].store(false, Ordering::SeqCst);
+        sleeper.asleep.store(false, Ordering::SeqCst);
+        sleeper.awake();
     }
 }
 
