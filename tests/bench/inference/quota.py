@@ -1,4 +1,7 @@
-"""Two threads beside one where there are not two cores for them: under a quota of the cgroup, and with busy neighbours."""
+"""Two threads beside one where there are not two cores for them: under a quota of the cgroup, and with busy neighbours.
+
+Under a quota of less than two cores a function has one thread, however many it is told to have.
+"""
 
 import contextlib
 import os
@@ -27,8 +30,9 @@ class Group:
             (self.folder / "cpu.cfs_period_us").write_text(str(PERIOD))
             (self.folder / "cpu.cfs_quota_us").write_text(str(quota))
 
-    def add(self, process):
-        (self.folder / "cgroup.procs").write_text(str(process.pid))
+    def inside(self, command):
+        """The command, started in the group: how many threads it has is decided at its start."""
+        return ["sh", "-c", 'echo $$ >"$0" && exec "$@"', self.folder / "cgroup.procs", *command]
 
     def remove(self):
         self.folder.rmdir()
@@ -37,9 +41,8 @@ class Group:
 def compared(paths, rounds, group, words):
     workers = {}
     for threads in (1, 2):
-        workers[threads] = Worker([paths["worker"], paths["f16"], "minilm", OUT / "inference-texts.json"], {"FDK_THREADS": str(threads)})
-        if group:
-            group.add(workers[threads].process)
+        command = [paths["worker"], paths["f16"], "minilm", OUT / "inference-texts.json"]
+        workers[threads] = Worker(group.inside(command) if group else command, {"FDK_THREADS": str(threads)})
     rows = []
     for case, times in CASES.items():
         taken = {1: [], 2: []}
