@@ -223,33 +223,19 @@ pub(super) unsafe fn tile<
     apart: usize,
     depth: usize,
 ) -> [[L::V; VECTORS]; ROWS] {
-    const STEP: usize = 4;
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[L::zero(); VECTORS]; ROWS];
-        let mut at = 0;
-        while at + STEP <= depth {
+        // One depth at a time: of several, the compiler loads all inputs first and runs out of registers for them.
+        for at in 0..depth {
+            let weights = weights.add(at * apart);
             if AHEAD_OF {
-                let line = weights.add(at * apart).wrapping_byte_add(AHEAD);
-                let mut byte = 0;
-                while byte < STEP * apart * size_of::<N>() {
+                let line = weights.wrapping_byte_add(AHEAD);
+                for byte in (0..apart * size_of::<N>()).step_by(64) {
                     prefetch(line.wrapping_byte_add(byte));
-                    byte += 64;
                 }
             }
-            for step in 0..STEP {
-                add::<L, N, ROWS, VECTORS>(
-                    &mut sums,
-                    input.add(at + step),
-                    stride,
-                    weights.add((at + step) * apart),
-                );
-            }
-            at += STEP;
-        }
-        while at < depth {
-            add::<L, N, ROWS, VECTORS>(&mut sums, input.add(at), stride, weights.add(at * apart));
-            at += 1;
+            add::<L, N, ROWS, VECTORS>(&mut sums, input.add(at), stride, weights);
         }
         sums
     }
