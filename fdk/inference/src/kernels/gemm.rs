@@ -15,8 +15,8 @@ pub(crate) const PANEL: usize = 32;
 pub(crate) const DEPTH: usize = 16;
 /// How far ahead of the weights in use memory is asked for more, in bytes.
 const AHEAD: usize = 2048;
-/// From so many rows on, an instruction set that is slow to widen weights widens a panel once for all of them.
-const WIDEN: usize = 12;
+/// With more tiles than this, a panel is widened once for all of them.
+const WIDEN: usize = 2;
 
 /// The numbers of packed weights.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +112,7 @@ unsafe fn multiply_with<L: Lanes>(product: &Product<'_>, panels: Range<usize>, w
 unsafe fn narrow<L: Lanes, N: Number>(product: &Product<'_>, panel: usize, weights: &[N], wide: *mut f32) {
     // SAFETY: the caller's; `wide` has room for a panel, and a panel is a multiple of a vector.
     unsafe {
-        if L::WIDTH >= 16 || product.rows <= WIDEN {
+        if product.rows <= WIDEN * L::ROWS {
             return rows_of::<L, N>(product, panel, weights.as_ptr());
         }
         for at in (0..weights.len()).step_by(L::WIDTH) {
