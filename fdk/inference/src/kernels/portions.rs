@@ -150,29 +150,35 @@ fn through<C: Crew>(pass: Option<Pass<'_, C>>, layers: &[Layer<'_>], go_on: &dyn
     Outcome::Done
 }
 
-/// Groups texts into portions of like size, each with its first row.
+/// Groups texts into portions of like size, each with its first row; the largest first, so that members who deal them out
+/// among themselves end at the same time.
 fn portions(texts: &[Text<'_>], members: usize) -> Vec<(Range<usize>, usize)> {
     let rows: usize = texts.iter().map(|text| text.ids.len()).sum();
-    // As many for each member, so that all are done at the same time.
-    let count = rows.div_ceil(PORTION).next_multiple_of(members).max(1);
-    let most = if rows <= PORTION { PORTION } else { rows.div_ceil(count) };
+    // As many for each member.
+    let count = if rows <= PORTION { 1 } else { rows.div_ceil(PORTION).next_multiple_of(members) };
     let mut portions: Vec<(Range<usize>, usize)> = Vec::new();
-    let (mut row, mut held) = (0, 0);
+    let mut sizes: Vec<usize> = Vec::new();
+    let (mut row, mut last) = (0, 0);
     for (index, text) in texts.iter().enumerate() {
         let length = text.ids.len();
-        match portions.last_mut() {
-            // The text that crosses the mean goes where it makes the portion come nearer to it.
-            Some((of, _)) if held + length / 2 <= most && held + length <= PORTION => {
+        // Where it would be if portions were exactly alike: the one that has its middle.
+        let place = (row + length / 2) * count / rows.max(1);
+        match (portions.last_mut(), sizes.last_mut()) {
+            (Some((of, _)), Some(size)) if place == last && *size + length <= PORTION => {
                 of.end = index + 1;
-                held += length;
+                *size += length;
             }
             _ => {
                 portions.push((index..index + 1, row));
-                held = length;
+                sizes.push(length);
             }
         }
+        last = place;
         row += length;
     }
+    let size =
+        |(of, _): &(Range<usize>, usize)| texts[of.clone()].iter().map(|text| text.ids.len()).sum::<usize>();
+    portions.sort_by_key(|portion| std::cmp::Reverse(size(portion)));
     portions
 }
 
@@ -197,5 +203,40 @@ unsafe impl<T> Sync for Shared<T> {}
 impl<T> Shared<T> {
     fn at(&self, offset: usize) -> *mut T {
         self.0.wrapping_add(offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PORTION, portions};
+    use crate::kernels::encoder::Text;
+
+    #[test]
+    fn portions_hold_each_text_once_and_members_end_together() {
+        let ids = [0_u32; 600];
+        let mixed: Vec<usize> = (0..32).map(|index| 16 + index * 37 % 97).collect();
+        for (lengths, uneven) in [
+            (vec![], 0),
+            (vec![12], 12),
+            (vec![600, 3], 600),
+            (vec![64; 32], 0),
+            (vec![1; 1000], 2),
+            (mixed, 64),
+        ] {
+            let texts: Vec<_> =
+                lengths.iter().map(|length| Text { ids: &ids[..*length], kinds: &[] }).collect();
+            let size = |of: std::ops::Range<usize>| lengths[of].iter().sum::<usize>();
+            let dealt = portions(&texts, 2);
+            let mut members = [0, 0];
+            for (of, first) in &dealt {
+                assert_eq!(*first, size(0..of.start));
+                assert!(of.len() == 1 || size(of.clone()) <= PORTION, "{lengths:?}");
+                *members.iter_mut().min().unwrap() += size(of.clone());
+            }
+            let mut all: Vec<usize> = dealt.iter().flat_map(|(of, _)| of.clone()).collect();
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..lengths.len()), "{lengths:?}");
+            assert!(members[0].abs_diff(members[1]) <= uneven, "{lengths:?}: {members:?}");
+        }
     }
 }
