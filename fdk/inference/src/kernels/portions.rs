@@ -221,7 +221,8 @@ mod tests {
             (vec![600, 3], 600),
             (vec![64; 32], 0),
             (vec![1; 1000], 2),
-            (mixed, 64),
+            // One text more or less.
+            (mixed, 105),
         ] {
             let texts: Vec<_> =
                 lengths.iter().map(|length| Text { ids: &ids[..*length], kinds: &[] }).collect();
