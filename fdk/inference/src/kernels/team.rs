@@ -123,7 +123,8 @@ impl Team {
         let number = self.shared.gate.load(Ordering::Relaxed) / LOOP;
         self.shared.gate.store(number.wrapping_add(1).wrapping_mul(LOOP) | OPEN, Ordering::SeqCst);
         for (sleeper, worker) in self.shared.sleepers.iter().zip(&self.workers) {
-            if sleeper.asleep.load(Ordering::SeqCst) {
+            // Once for each sleep: until the worker has come, many loops may pass.
+            if sleeper.asleep.swap(false, Ordering::SeqCst) {
                 sleeper.prepare();
                 worker.thread().unpark();
             }

@@ -5,7 +5,7 @@ use crate::assets::Assets;
 /// The most a request of a picture has: its body, and the file that base64 in it stands for.
 #[cfg(feature = "vision")]
 const PICTURE_FILE: u64 = 2 * 6 * 1024 * 1024;
-/// The widest layers of a network for pictures of 224 × 224, one written while the next is made of it.
+/// More than the layers of a network for pictures of 224 × 224 take, whose widest are made in bands.
 #[cfg(feature = "vision")]
 const PICTURE_LAYERS: u64 = 12 * 1024 * 1024;
 

@@ -10,7 +10,8 @@ use std::ops::Range;
 
 /// A middle of more bytes than this is made in bands.
 const WHOLE_BYTES: usize = 1024 * 1024;
-/// The most bytes of the middle that a band has: less than any second-level cache, with room for the rest.
+/// The bytes of the middle that a band has at most, unless a row of the result needs more: fewer than any second-level cache
+/// has.
 const BAND_BYTES: usize = 192 * 1024;
 
 /// One of them, ready to run.
@@ -22,7 +23,10 @@ pub(crate) struct Bottleneck {
     residual: bool,
 }
 
-/// What lies between the steps, kept from call to call: one for each thread, of which the first also holds a whole middle.
+/// Parts of a picture for each thread: with one, all would wait for a thread that is held up in the middle of its own.
+const PARTS: usize = 2;
+
+/// What lies between the steps, kept from call to call: one for each part, of which the first also holds a whole middle.
 pub(crate) type Rooms = Vec<Room>;
 
 #[derive(Default)]
@@ -41,7 +45,8 @@ impl Bottleneck {
     pub(crate) fn run(&self, input: &[f32], side: usize, rooms: &mut Rooms, out: &mut Lined) -> usize {
         let next = self.depthwise.side(side);
         let out = out.room(next * next * self.project.outputs());
-        rooms.resize_with((*THREADS).max(1), Room::default);
+        let parts = if *THREADS > 1 { *THREADS * PARTS } else { 1 };
+        rooms.resize_with(parts, Room::default);
         if side * side * self.depthwise.channels() * 4 > WHOLE_BYTES {
             let rows = next.div_ceil(rooms.len());
             let parts = out.chunks_mut(rows * next * self.project.outputs()).zip(rooms.iter_mut());
@@ -144,6 +149,8 @@ mod tests {
         for (side, inputs, channels, outputs, kernel, stride) in [
             (56, 24, 144, 24, 3, 1),
             (56, 24, 144, 40, 5, 2),
+            (57, 24, 144, 24, 5, 1),
+            (200, 8, 16, 8, 3, 2),
             (112, 16, 96, 24, 3, 2),
             (113, 32, 32, 16, 3, 1),
         ] {

@@ -157,7 +157,8 @@ fn pixels<const FMA: bool, const COUNT: usize, const EDGE: bool>(
     let Depthwise { channels, kernel, stride, .. } = *layer;
     let Group { lines, weights, taps, side, x, padding } = *group;
     let column = |pixel: usize, tap: usize| ((x + pixel) * stride + tap).wrapping_sub(padding);
-    let fits = EDGE || column(0, 0) + (COUNT - 1) * stride + kernel <= side;
+    let first = (x * stride).checked_sub(padding);
+    let fits = EDGE || first.is_some_and(|first| first + (COUNT - 1) * stride + kernel <= side);
     assert!(
         fits && channels == layer.bias.len() && lines.len() == taps * side * channels,
         "a row ends before its last tap"
@@ -166,7 +167,8 @@ fn pixels<const FMA: bool, const COUNT: usize, const EDGE: bool>(
         weights.len() >= taps * kernel * channels && out.len() == COUNT * channels,
         "the shapes do not fit"
     );
-    assert!(kernel <= MOST_TAPS && COUNT <= PIXELS, "a kernel of more taps");
+    const { assert!(COUNT == 1 || COUNT == PIXELS) };
+    assert!(kernel <= MOST_TAPS, "a kernel of more taps");
     // The first pixels of which a tap is outside, and the last ones.
     let without: [(usize, usize); MOST_TAPS] = std::array::from_fn(|tap| {
         let outside = |pixel: &usize| column(*pixel, tap) >= side;

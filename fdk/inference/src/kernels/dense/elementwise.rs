@@ -104,12 +104,11 @@ dispatch! {
     }
 }
 
-#[cfg(test)]
-#[cfg_attr(feature = "speech", expect(clippy::cast_precision_loss, reason = "small whole numbers"))]
+#[cfg(all(test, feature = "speech"))]
+#[expect(clippy::cast_precision_loss, reason = "small whole numbers")]
 mod tests {
     use super::*;
 
-    #[cfg(feature = "speech")]
     #[test]
     fn exp_is_that_of_the_library() {
         let mut x = -87.0_f32;
@@ -121,7 +120,6 @@ mod tests {
         assert!(exp(f32::NEG_INFINITY) < 1e-37);
     }
 
-    #[cfg(feature = "speech")]
     #[test]
     fn gelu_is_that_of_candle() {
         let xs: Vec<f32> = (-900..900).map(|i| i as f32 / 100.0).collect();
