@@ -34,10 +34,10 @@ def openai_chat():
     import openai
 
     client = openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
-    model = client.models.list().data[0].id
+    model = "SmolLM2-135M-Instruct"
     ask = {"model": model, "messages": [{"role": "user", "content": "Name a colour."}], "max_tokens": 3}
     reply = client.chat.completions.create(**ask)
-    said = {"model": model, "text": reply.choices[0].message.content, "reason": reply.choices[0].finish_reason}
+    said = {"model": reply.model, "text": reply.choices[0].message.content, "reason": reply.choices[0].finish_reason}
     said["tokens"] = [reply.usage.completion_tokens, reply.usage.prompt_tokens_details.cached_tokens]
     events = list(client.chat.completions.create(**ask, stream=True, stream_options={"include_usage": True}))
     said["streamed"] = "".join(event.choices[0].delta.content or "" for event in events if event.choices)

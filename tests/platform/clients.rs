@@ -74,6 +74,9 @@ fn every_path_of_a_client_is_a_trigger_of_an_example() {
         let function = Function::read(&entry.unwrap().path()).unwrap();
         sources.extend(function.triggers().map(|(_, source)| source));
     }
+    sources.sort_unstable();
+    let twice = sources.windows(2).find(|pair| pair[0] == pair[1]);
+    assert!(twice.is_none(), "one application takes them all, and a source once: {twice:?}");
     for path in [
         "/v1/embeddings",
         "/v1/chat/completions",
