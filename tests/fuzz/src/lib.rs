@@ -67,3 +67,11 @@ pub fn log_to_nowhere() {
 pub fn assert_one_line(message: &str) {
     assert!(!message.is_empty() && !message.chars().any(char::is_control), "{message:?}");
 }
+
+/// A server may hang up whenever it has had enough; only a wait without an end is a fault.
+pub fn assert_no_hang(result: std::io::Result<()>) {
+    if let Err(error) = result {
+        let hangs = matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
+        assert!(!hangs, "the server hangs");
+    }
+}
