@@ -11,18 +11,18 @@ ARG RUNTIME=gcr.io/distroless/cc-debian12
 ARG WORKSPACE=.
 
 
-# The workspace, at one place for all that follows: a build argument is a part of a command's cache key, and with the
-# folder's name in it candle would be built anew for a function's folder. In parts that are copied together, since the
-# classic builder takes seconds for each instruction of a large image.
+# The context, at one place for all that follows: a build argument is a part of a command's cache key, and with the
+# folder's name in it candle would be built anew for a function's folder.
 FROM scratch AS models
 ARG WORKSPACE
 COPY ${WORKSPACE}/model-assets /
 
+# In parts that are copied together: the classic builder takes seconds for each instruction of a large image.
 FROM scratch AS workspace
 ARG WORKSPACE
 COPY ${WORKSPACE}/.cargo /cargo/.cargo
-COPY ${WORKSPACE}/Cargo.toml ${WORKSPACE}/Cargo.lock /root/
-COPY ${WORKSPACE}/tests /root/tests
+COPY ${WORKSPACE}/Cargo.toml ${WORKSPACE}/Cargo.lock /workspace/
+COPY ${WORKSPACE}/tests /workspace/tests
 # The tool carries the kit's files, for new projects.
 COPY ${WORKSPACE}/LICENSE /tool/
 COPY ${WORKSPACE}/model-assets/models.toml /tool/model-assets/
@@ -34,7 +34,7 @@ COPY ${WORKSPACE}/examples /examples
 # The manifests with empty sources, and what kind of function it is: `model` when it links the inference room.
 FROM ${BUILDER} AS manifests
 WORKDIR /src
-COPY --from=workspace /root ./
+COPY --from=workspace /workspace ./
 COPY --from=workspace /tool ./
 COPY --from=workspace /kit ./
 COPY --from=workspace /examples examples
