@@ -3,8 +3,10 @@
 use super::{TALL, Then, Tile, WIDE};
 use std::arch::x86_64::{
     __m256, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_add_ps, _mm256_cvtph_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps,
 };
+#[cfg(feature = "vision")]
+use std::arch::x86_64::{_mm256_max_ps, _mm256_min_ps, _mm256_setzero_ps};
 
 /// How far ahead of the sums the weights are asked for, in numbers.
 const AHEAD: usize = 512;
