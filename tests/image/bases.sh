@@ -42,7 +42,7 @@ prepare() {
     command -v apt-get >/dev/null || die "apt-get is not here; this script uses the host's apt sources"
     if ! command -v debootstrap >/dev/null; then
         say "installing debootstrap"
-        { apt-get update && apt-get install -y --no-install-recommends debootstrap; } >"$work/log" 2>&1 ||
+        { apt-get update && apt-get install -o DPkg::Lock::Timeout=300 -y --no-install-recommends debootstrap; } >"$work/log" 2>&1 ||
             { tail -n 20 "$work/log" >&2; die "apt-get could not install debootstrap"; }
     fi
     # The mirror and the proxy that apt uses, whatever the format of its sources.
