@@ -34,7 +34,7 @@ use std::sync::Arc;
 pub const FILE_NAME: &str = "model.prepared";
 /// The version of everything in the file: the container, the tables' names, and the order of packed weights. One that this
 /// build does not write is not read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The kind of an encoder's prepared file.
 pub(crate) const ENCODER: &str = "encoder";
 /// And of a decoder's.
@@ -331,8 +331,8 @@ mod tests {
     #[test]
     fn another_version_is_refused_with_the_remedy() {
         let mut bytes = file();
-        let at = bytes.windows(11).position(|window| window == b"\"version\":2").unwrap();
-        bytes[at + 10] = b'3';
+        let at = bytes.windows(11).position(|window| window == b"\"version\":3").unwrap();
+        bytes[at + 10] = b'4';
         let length = u64::from_le_bytes(bytes[8..16].try_into().unwrap());
         let digest = Sha256::digest(&bytes[FIXED..FIXED + usize::try_from(length).unwrap()]);
         bytes[16..48].copy_from_slice(&digest);
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(error.to_string(), "the model has a prepared file that cannot be used");
         assert_eq!(
             std::error::Error::source(&error).unwrap().to_string(),
-            "it is of version 3 and this build reads version 2"
+            "it is of version 4 and this build reads version 3"
         );
     }
 

@@ -2,7 +2,7 @@
 //! of a text never leave the nearest cache. The scale is in the weights that made Q.
 
 use super::functions::exp;
-use super::gemm::{PANEL, tile};
+use super::gemm::{PANEL, Packed, tile};
 use super::lanes::Lanes;
 use super::{Isa, kernel};
 
@@ -99,7 +99,9 @@ unsafe fn block_of<L: Lanes, const ROWS: usize>(head: &Head, row: usize) {
         let mut column = 0;
         while column < filled {
             let keys = head.room.keys.add(column / PANEL * PANEL * head.size + column % PANEL);
-            let sums = tile::<L, f32, ROWS, 2, false>(queries, head.stride, keys, PANEL, head.size);
+            let keys = Packed { weights: keys, apart: PANEL, between: L::WIDTH };
+            let zero = [[L::zero(); 2]; ROWS];
+            let sums = tile::<L, f32, ROWS, 2, false>(zero, queries, head.stride, keys, head.size);
             for (number, sums) in sums.iter().enumerate() {
                 for (index, sum) in sums.iter().enumerate() {
                     L::store(scores.add(number * filled + column + index * L::WIDTH), *sum);
@@ -139,7 +141,9 @@ unsafe fn weigh<L: Lanes, const ROWS: usize, const VECTORS: usize>(
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let sums = tile::<L, f32, ROWS, VECTORS, false>(scores, filled, values, head.size, head.tokens);
+        let values = Packed { weights: values, apart: head.size, between: L::WIDTH };
+        let zero = [[L::zero(); VECTORS]; ROWS];
+        let sums = tile::<L, f32, ROWS, VECTORS, false>(zero, scores, filled, values, head.tokens);
         for (number, (sums, share)) in sums.iter().zip(shares).enumerate() {
             for (index, sum) in sums.iter().enumerate() {
                 let to = output.add(number * head.stride + index * L::WIDTH);

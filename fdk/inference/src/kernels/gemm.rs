@@ -1,8 +1,10 @@
 //! Matrix products with weights that were packed beforehand: `output = f(input × weightsᵀ + bias)`.
 //!
-//! Weights lie in panels of [`PANEL`] outputs, depth by depth, so that a product reads them once, from end to end, at the
-//! speed of the memory. A tile of the output stays in registers for the whole depth, and what comes after the sum (bias,
-//! activation, residual) is done while it is in the nearest cache.
+//! Weights lie in panels of [`PANEL`] outputs, each of two strips, a strip depth by depth, so that a product reads them once,
+//! from end to end, at the speed of the memory. A tile is two vectors wide: of one strip where a vector has eight numbers, of
+//! both where it has sixteen. So many depths of it as fit into the nearest cache are used for all rows, before the next are; the
+//! sums of a tile stay in registers meanwhile. What comes after them (bias, activation, residual) is done while they are in that
+//! cache.
 
 use super::functions::{Activation, activate};
 use super::lanes::{Lanes, prefetch};
@@ -11,10 +13,14 @@ use std::ops::Range;
 
 /// Outputs of one panel.
 pub(crate) const PANEL: usize = 32;
+/// Outputs of one strip of a panel: a cache line of f32.
+pub(crate) const STRIP: usize = 16;
 /// Depths are filled with zeros to a multiple of this.
 pub(crate) const DEPTH: usize = 16;
 /// How far ahead of the weights in use memory is asked for more, in bytes.
 const AHEAD: usize = 2048;
+/// The bytes of weights that are used for all rows before the next are: three quarters of a nearest cache of 32 KiB.
+const NEAR: usize = 24 << 10;
 /// With more tiles than this, a panel is widened once for all of them.
 const WIDEN: usize = 2;
 
@@ -88,7 +94,7 @@ kernel! {
 unsafe fn finish_with<L: Lanes>(product: &Product<'_>, panels: Range<usize>) {
     for panel in panels {
         // SAFETY: the caller's.
-        unsafe { finish::<L>(product, panel * PANEL, 0..product.rows) }
+        unsafe { finish::<L>(product, panel * PANEL..(panel + 1) * PANEL, 0..product.rows) }
     }
 }
 
@@ -125,9 +131,32 @@ unsafe fn narrow<L: Lanes, N: Number>(product: &Product<'_>, panel: usize, weigh
     }
 }
 
-/// All rows against one panel, in tiles of like height.
+/// All rows against one panel: two vectors of its columns, and so many depths of them as the nearest cache holds, at a time.
 #[inline(always)]
 unsafe fn rows_of<L: Lanes, N: Number>(product: &Product<'_>, panel: usize, weights: *const N) {
+    let most = NEAR / (2 * L::WIDTH * size_of::<N>());
+    let pieces = product.depth.div_ceil(most);
+    let deep = product.depth.div_ceil(pieces).next_multiple_of(DEPTH);
+    for column in (0..PANEL).step_by(2 * L::WIDTH) {
+        for from in (0..product.depth).step_by(deep) {
+            let depths = from..(from + deep).min(product.depth);
+            // SAFETY: the caller's, for these columns and depths.
+            unsafe {
+                piece::<L, N>(product, panel * PANEL + column, depths, weights.add(column * product.depth))
+            }
+        }
+    }
+}
+
+/// All rows against some depths of two vectors of columns, in tiles of like height. `weights` are those of depth 0.
+#[inline(always)]
+unsafe fn piece<L: Lanes, N: Number>(
+    product: &Product<'_>,
+    column: usize,
+    depths: Range<usize>,
+    weights: *const N,
+) {
+    let last = depths.end == product.depth;
     let blocks = product.rows.div_ceil(L::ROWS);
     let mut row = 0;
     for block in 0..blocks {
@@ -135,7 +164,9 @@ unsafe fn rows_of<L: Lanes, N: Number>(product: &Product<'_>, panel: usize, weig
         macro_rules! tile {
             ($($rows:literal)*) => {
                 match count {
-                    $($rows if $rows <= L::ROWS => block_of::<L, N, $rows>(product, panel, weights, row, block == 0),)*
+                    $($rows if $rows <= L::ROWS => {
+                        block_of::<L, N, $rows>(product, column, depths.clone(), weights, row, block == 0)
+                    })*
                     _ => unreachable!("a block has at most ROWS rows"),
                 }
             };
@@ -143,7 +174,9 @@ unsafe fn rows_of<L: Lanes, N: Number>(product: &Product<'_>, panel: usize, weig
         // SAFETY: the caller's, for these rows.
         unsafe {
             tile!(1 2 3 4 5 6 7 8 9 10 11);
-            finish::<L>(product, panel * PANEL, row..row + count);
+            if last {
+                finish::<L>(product, column..column + 2 * L::WIDTH, row..row + count);
+            }
         }
         row += count;
     }
@@ -152,44 +185,56 @@ unsafe fn rows_of<L: Lanes, N: Number>(product: &Product<'_>, panel: usize, weig
 #[inline(always)]
 unsafe fn block_of<L: Lanes, N: Number, const ROWS: usize>(
     product: &Product<'_>,
-    panel: usize,
+    column: usize,
+    depths: Range<usize>,
     weights: *const N,
     row: usize,
     first: bool,
 ) {
-    // SAFETY: the caller's, for these rows of this panel.
+    // SAFETY: the caller's, for these rows, columns and depths. The sums so far are where the depths before have left them.
     unsafe {
-        let input = product.input.add(row * product.input_stride);
-        let mut column = 0;
-        while column < PANEL {
-            let weights = weights.add(column);
-            let (stride, depth) = (product.input_stride, product.depth);
-            // The first rows bring a panel from memory; the others find it in a cache.
-            let sums = if first {
-                tile::<L, N, ROWS, 2, true>(input, stride, weights, PANEL, depth)
-            } else {
-                tile::<L, N, ROWS, 2, false>(input, stride, weights, PANEL, depth)
-            };
-            for (number, sums) in sums.iter().enumerate() {
-                let to = product.output.add((row + number) * product.output_stride + panel * PANEL + column);
-                for (index, sum) in sums.iter().enumerate() {
-                    L::store(to.add(index * L::WIDTH), *sum);
+        let input = product.input.add(row * product.input_stride + depths.start);
+        let weights = weights.add(depths.start * STRIP);
+        let at = Packed { weights, apart: STRIP, between: between::<L>(product.depth) };
+        let (stride, depth) = (product.input_stride, depths.len());
+        let to = product.output.add(row * product.output_stride + column);
+        let mut sums = [[L::zero(); 2]; ROWS];
+        if depths.start > 0 {
+            for (number, sums) in sums.iter_mut().enumerate() {
+                for (index, sum) in sums.iter_mut().enumerate() {
+                    *sum = L::load(to.add(number * product.output_stride + index * L::WIDTH));
                 }
             }
-            column += 2 * L::WIDTH;
+        }
+        // The first rows bring weights from memory; the others find them in a cache.
+        let sums = if first {
+            tile::<L, N, ROWS, 2, true>(sums, input, stride, at, depth)
+        } else {
+            tile::<L, N, ROWS, 2, false>(sums, input, stride, at, depth)
+        };
+        for (number, sums) in sums.iter().enumerate() {
+            for (index, sum) in sums.iter().enumerate() {
+                L::store(to.add(number * product.output_stride + index * L::WIDTH), *sum);
+            }
         }
     }
+}
+
+/// How far the second vector of a tile is from the first: in the same strip, or in the next one.
+pub(super) fn between<L: Lanes>(depth: usize) -> usize {
+    if L::WIDTH < STRIP { L::WIDTH } else { depth * STRIP }
 }
 
 /// What comes after the sums of a block, while they are in the nearest cache. By itself, so that it is not unrolled with
 /// every height of a tile.
 #[inline(always)]
-unsafe fn finish<L: Lanes>(product: &Product<'_>, column: usize, rows: Range<usize>) {
-    // SAFETY: the caller's; slicing checks that the bias has the panel.
+unsafe fn finish<L: Lanes>(product: &Product<'_>, columns: Range<usize>, rows: Range<usize>) {
+    // SAFETY: the caller's; slicing checks that the bias has the columns.
     unsafe {
-        let bias = product.bias[column..column + PANEL].as_ptr();
+        let (column, count) = (columns.start, columns.len());
+        let bias = product.bias[columns].as_ptr();
         for row in rows {
-            for at in (0..PANEL).step_by(L::WIDTH) {
+            for at in (0..count).step_by(L::WIDTH) {
                 let to = product.output.add(row * product.output_stride + column + at);
                 let sum = L::add(L::load(to), L::load(bias.add(at)));
                 let finished = match product.finish {
@@ -205,10 +250,20 @@ unsafe fn finish<L: Lanes>(product: &Product<'_>, column: usize, rows: Range<usi
     }
 }
 
-/// The sums of `ROWS` rows by `VECTORS` vectors of columns, over a depth.
+/// Where the weights of a tile are.
+#[derive(Clone, Copy)]
+pub(super) struct Packed<N> {
+    pub(super) weights: *const N,
+    /// From one depth to the next.
+    pub(super) apart: usize,
+    /// From one vector to the next.
+    pub(super) between: usize,
+}
+
+/// Adds the products of `ROWS` rows by `VECTORS` vectors of columns, over a depth, to their sums so far.
 ///
 /// # Safety
-/// The pointers must be good for it: rows `stride` apart, depths of weights `apart`.
+/// The pointers must be good for it: rows `stride` apart, weights as [`Packed`] says.
 #[inline(always)]
 pub(super) unsafe fn tile<
     L: Lanes,
@@ -217,25 +272,24 @@ pub(super) unsafe fn tile<
     const VECTORS: usize,
     const AHEAD_OF: bool,
 >(
+    mut sums: [[L::V; VECTORS]; ROWS],
     input: *const f32,
     stride: usize,
-    weights: *const N,
-    apart: usize,
+    packed: Packed<N>,
     depth: usize,
 ) -> [[L::V; VECTORS]; ROWS] {
     // SAFETY: the caller's.
     unsafe {
-        let mut sums = [[L::zero(); VECTORS]; ROWS];
         // One depth at a time: of several, the compiler loads all inputs first and runs out of registers for them.
         for at in 0..depth {
-            let weights = weights.add(at * apart);
+            let weights = packed.weights.add(at * packed.apart);
             if AHEAD_OF {
-                let line = weights.wrapping_byte_add(AHEAD);
-                for byte in (0..apart * size_of::<N>()).step_by(64) {
-                    prefetch(line.wrapping_byte_add(byte));
+                prefetch(weights.wrapping_byte_add(AHEAD));
+                if packed.between > L::WIDTH {
+                    prefetch(weights.wrapping_add(packed.between).wrapping_byte_add(AHEAD));
                 }
             }
-            add::<L, N, ROWS, VECTORS>(&mut sums, input.add(at), stride, weights);
+            add::<L, N, ROWS, VECTORS>(&mut sums, input.add(at), stride, weights, packed.between);
         }
         sums
     }
@@ -248,12 +302,13 @@ unsafe fn add<L: Lanes, N: Number, const ROWS: usize, const VECTORS: usize>(
     input: *const f32,
     stride: usize,
     weights: *const N,
+    between: usize,
 ) {
     // SAFETY: the caller's.
     unsafe {
         let mut loaded = [L::zero(); VECTORS];
         for (index, vector) in loaded.iter_mut().enumerate() {
-            *vector = N::load::<L>(weights.add(index * L::WIDTH));
+            *vector = N::load::<L>(weights.add(index * between));
         }
         for (row, sums) in sums.iter_mut().enumerate() {
             let input = L::splat(*input.add(row * stride));

@@ -43,6 +43,9 @@ pub(crate) enum Isa {
     /// Plain Rust, which is for tests: candle is faster.
     #[cfg(test)]
     Portable,
+    /// The same, with vectors of twice as many numbers.
+    #[cfg(test)]
+    PortableWide,
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "x86_64")]
@@ -87,7 +90,7 @@ impl Isa {
     pub(crate) fn name(self) -> &'static str {
         match self {
             #[cfg(test)]
-            Self::Portable => "portable",
+            Self::Portable | Self::PortableWide => "portable",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
@@ -118,7 +121,9 @@ macro_rules! kernel {
             unsafe {
                 match isa {
                     #[cfg(test)]
-                    Isa::Portable => $generic::<$crate::kernels::lanes::Portable>($($argument),*),
+                    Isa::Portable => $generic::<$crate::kernels::lanes::Portable<8>>($($argument),*),
+                    #[cfg(test)]
+                    Isa::PortableWide => $generic::<$crate::kernels::lanes::Portable<16>>($($argument),*),
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx2 => avx2($($argument),*),
                     #[cfg(target_arch = "x86_64")]

@@ -8,13 +8,13 @@
 use super::Isa;
 use super::attention::{Head, Room, attend, sizes};
 use super::functions::Activation;
-use super::gemm::{DEPTH, Finish, PANEL, Product, Weights, multiply};
+use super::gemm::{DEPTH, Finish, PANEL, Product, STRIP, Weights, multiply};
 use super::rows::{Norm, embed, normalize};
 use proptest::prelude::*;
 
 /// What can run here.
 pub(crate) fn isas() -> Vec<Isa> {
-    let mut isas = vec![Isa::Portable];
+    let mut isas = vec![Isa::Portable, Isa::PortableWide];
     #[cfg(target_arch = "x86_64")]
     match Isa::detect() {
         Some(Isa::Avx512) => isas.extend([Isa::Avx2, Isa::Avx512]),
@@ -96,7 +96,7 @@ fn check_product(
     let halves: Vec<u16> = weights.iter().map(|number| half::f16::from_f32(*number).to_bits()).collect();
     let (bias, residual) = (random(seed + 3, outputs), random(seed + 4, rows * output_stride));
     let weight = |output: usize, at: usize| {
-        let place = output / PANEL * PANEL * depth + at * PANEL + output % PANEL;
+        let place = output / STRIP * STRIP * depth + at * STRIP + output % STRIP;
         match kept {
             Kept::F32 => f64::from(weights[place]),
             Kept::F16 => half::f16::from_bits(halves[place]).to_f64(),
@@ -158,6 +158,18 @@ fn products_of_every_height_are_the_plain_loops() {
         }
     }
     check_product(70, 7 * DEPTH, 3, Kept::F16, 1, 9, None);
+}
+
+/// More depths than the nearest cache holds go through in pieces, the last of them shorter.
+#[test]
+fn deep_products_are_the_plain_loops() {
+    for depth in [25, 49, 96] {
+        for rows in [1, 13, 40] {
+            for kept in [Kept::F32, Kept::F16] {
+                check_product(rows, depth * DEPTH, 2, kept, 2, depth as u64, None);
+            }
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::family::{Family, Kind, distilbert_name};
 use crate::kernels::encoder::Shape;
 use crate::kernels::functions::Activation;
-use crate::kernels::gemm::{DEPTH, PANEL};
+use crate::kernels::gemm::{DEPTH, PANEL, STRIP};
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::quantised::{BLOCK, Format};
 use crate::prepared::Maker;
@@ -204,9 +204,9 @@ impl Packer<'_> {
     ) -> Result<()> {
         let outputs = outputs.next_multiple_of(PANEL);
         let mut panels = Vec::with_capacity(outputs * depth);
-        for panel in 0..outputs / PANEL {
+        for strip in 0..outputs / STRIP {
             for depth in 0..depth {
-                panels.extend((0..PANEL).map(|output| weight(panel * PANEL + output, depth)));
+                panels.extend((0..STRIP).map(|output| weight(strip * STRIP + output, depth)));
             }
         }
         self.maker.add(format!("{name}.bias"), (0..outputs).map(bias).collect::<Vec<f32>>());
@@ -216,7 +216,7 @@ impl Packer<'_> {
             Precision::F16 => self.maker.add(name_of, halves(&panels)?),
             Precision::Int8 => {
                 let at = |output: usize, input: usize| {
-                    panels[(output / PANEL * depth + input) * PANEL + output % PANEL]
+                    panels[(output / STRIP * depth + input) * STRIP + output % STRIP]
                 };
                 self.maker.add(name_of, blocks(outputs, depth, at)?);
             }
