@@ -142,7 +142,7 @@ unsafe fn rows_of<L: Lanes, N: Number>(product: &Product<'_>, panel: usize, weig
             let depths = from..(from + deep).min(product.depth);
             // SAFETY: the caller's, for these columns and depths.
             unsafe {
-                piece::<L, N>(product, panel * PANEL + column, depths, weights.add(column * product.depth))
+                piece::<L, N>(product, panel * PANEL + column, depths, weights.add(column * product.depth));
             }
         }
     }
@@ -165,7 +165,7 @@ unsafe fn piece<L: Lanes, N: Number>(
             ($($rows:literal)*) => {
                 match count {
                     $($rows if $rows <= L::ROWS => {
-                        block_of::<L, N, $rows>(product, column, depths.clone(), weights, row, block == 0)
+                        block_of::<L, N, $rows>(product, column, depths.clone(), weights, row, block == 0);
                     })*
                     _ => unreachable!("a block has at most ROWS rows"),
                 }
