@@ -221,7 +221,7 @@ unsafe fn block_of<L: Lanes, N: Number, const ROWS: usize>(
 }
 
 /// How far the second vector of a tile is from the first: in the same strip, or in the next one.
-pub(super) fn between<L: Lanes>(depth: usize) -> usize {
+fn between<L: Lanes>(depth: usize) -> usize {
     if L::WIDTH < STRIP { L::WIDTH } else { depth * STRIP }
 }
 
