@@ -11,6 +11,7 @@ pub fn features() -> Vec<&'static str> {
             ("f16c", std::arch::is_x86_feature_detected!("f16c")),
             ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
             ("avx512vnni", std::arch::is_x86_feature_detected!("avx512vnni")),
+            ("avx512bf16", std::arch::is_x86_feature_detected!("avx512bf16")),
         ];
         found.extend(each.iter().filter(|(_, there)| *there).map(|(name, _)| *name));
     }

@@ -21,6 +21,9 @@ pub(crate) struct Desk {
     pub(super) values: Buffer,
     pub(super) scores: Buffer,
     pub(super) widened: Buffer,
+    /// Rows in bfloat16, and how far they are apart, for layers of half precision.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) rounded: (Buffer, usize),
     /// Rows in 8 bits, for layers whose weights are.
     #[cfg(target_arch = "x86_64")]
     pub(super) narrow: Mutex<Activations>,
@@ -46,6 +49,8 @@ impl Desk {
             scores: Buffer::new(scores),
             widened: Buffer::new(deepest * PANEL),
             #[cfg(target_arch = "x86_64")]
+            rounded: (Buffer::new(rows * brief(deepest) / 2), brief(deepest)),
+            #[cfg(target_arch = "x86_64")]
             narrow: Mutex::new(Activations::new(rows, deepest)),
         }
     }
@@ -61,7 +66,8 @@ impl Desk {
         let deepest = deepest(shape);
         // A number of 8 bits, and for each block of 32 three of 32 bits.
         let narrow = rows * deepest * 3 / 2;
-        narrow
+        // The two kinds of rows are never used by one model.
+        narrow.max(2 * rows * brief(deepest))
             + 4 * (rows * (2 * apart(shape.row()) + apart(shape.wide()))
                 + keys
                 + values
@@ -79,6 +85,11 @@ impl Desk {
 /// The most numbers that a layer has for an output, in whole blocks.
 fn deepest(shape: Shape) -> usize {
     shape.row().max(shape.attended().next_multiple_of(PANEL)).max(shape.forward.next_multiple_of(PANEL))
+}
+
+/// The distance of two rows of 16 bits: a cache line more than they have.
+fn brief(width: usize) -> usize {
+    width + 32
 }
 
 /// Rows whose distance is a multiple of a large power of two fall on the same few lines of a cache.

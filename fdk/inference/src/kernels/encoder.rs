@@ -13,6 +13,7 @@ use super::team::Team;
 use std::ops::Range;
 #[cfg(target_arch = "x86_64")]
 use {
+    super::bf16,
     super::gemm::finish_panels,
     super::quantised::{Activations, Level, Matrix, ROWS as GROUP, multiply_groups, quantise_rows},
     std::sync::PoisonError,
@@ -295,8 +296,14 @@ impl<'p, C: Crew> Pass<'p, C> {
         let (isa, desks) = (self.isa, self.desks);
         let chunk_of = chunks(panels, self.crew.size());
         #[cfg(target_arch = "x86_64")]
-        if let Layered::Blocks(matrix, level) = linear.weights {
-            return self.multiply_blocks(&product, matrix, level, chunk_of);
+        match (linear.weights, isa) {
+            (Layered::Blocks(matrix, level), _) => {
+                return self.multiply_blocks(&product, matrix, level, chunk_of);
+            }
+            (Layered::Panels(Weights::F16(_)), Isa::Avx512Bf16) => {
+                return self.multiply_rounded(&product, chunk_of);
+            }
+            _ => {}
         }
         self.crew.run(panels.div_ceil(chunk_of), |chunk, member| {
             let some: Range<usize> = chunk * chunk_of..((chunk + 1) * chunk_of).min(panels);
@@ -329,6 +336,30 @@ impl<'p, C: Crew> Pass<'p, C> {
                 // SAFETY: as in `multiply`.
                 unsafe {
                     multiply_groups(level, narrow, product.rows, matrix, groups, product.target());
+                    finish_panels(isa, product, panel..panel + 1);
+                }
+            }
+        });
+    }
+
+    /// As [`Pass::multiply`], where both sides are rounded to bfloat16: the rows first, all of them once.
+    #[cfg(target_arch = "x86_64")]
+    fn multiply_rounded(&mut self, product: &Product<'_>, chunk_of: usize) {
+        let (isa, desks, panels) = (self.isa, self.desks, product.bias.len() / PANEL);
+        let (rounded, stride) = &desks[0].rounded;
+        let to = || (rounded.start().cast::<u16>(), *stride);
+        self.crew.run(product.rows.div_ceil(ROWS_AT_ONCE), |chunk, _| {
+            let rows = chunk * ROWS_AT_ONCE..((chunk + 1) * ROWS_AT_ONCE).min(product.rows);
+            // SAFETY: the CPU has the features, as `isa` says; the input has these rows and the desk room for them, as deep
+            // as any layer, and they are this chunk's alone.
+            unsafe { bf16::round(product, rows, to()) }
+        });
+        self.crew.run(panels.div_ceil(chunk_of), |chunk, member| {
+            let near = desks[member].widened.start().cast::<u16>();
+            for panel in chunk * chunk_of..((chunk + 1) * chunk_of).min(panels) {
+                // SAFETY: as in `multiply`; nobody writes the rounded rows any more.
+                unsafe {
+                    bf16::multiply(product, (to().0.cast_const(), *stride), panel, near);
                     finish_panels(isa, product, panel..panel + 1);
                 }
             }

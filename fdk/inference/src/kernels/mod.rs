@@ -11,6 +11,8 @@ pub(crate) mod dense;
 #[cfg(feature = "text")]
 pub(crate) mod attention;
 #[cfg(all(feature = "text", target_arch = "x86_64"))]
+mod bf16;
+#[cfg(all(feature = "text", target_arch = "x86_64"))]
 pub(crate) mod decoder;
 #[cfg(feature = "text")]
 pub(crate) mod desk;
@@ -50,6 +52,9 @@ pub(crate) enum Isa {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// The same, and products of bfloat16, which weights of half precision are multiplied as.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
 #[cfg(feature = "text")]
@@ -66,6 +71,7 @@ impl Isa {
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
             match (avx2, avx512) {
+                (true, true) if is_x86_feature_detected!("avx512bf16") => Some(Self::Avx512Bf16),
                 (true, true) => Some(Self::Avx512),
                 (true, false) => Some(Self::Avx2),
                 (false, _) => None,
@@ -82,6 +88,8 @@ impl Isa {
             "candle" => None,
             #[cfg(target_arch = "x86_64")]
             "avx2" => Some(Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            "avx512" if best == Self::Avx512Bf16 => Some(Self::Avx512),
             _ => Some(best),
         }
     }
@@ -95,6 +103,8 @@ impl Isa {
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => "avx512_bf16",
         }
     }
 }
@@ -127,7 +137,7 @@ macro_rules! kernel {
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx2 => avx2($($argument),*),
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 => avx512($($argument),*),
+                    Isa::Avx512 | Isa::Avx512Bf16 => avx512($($argument),*),
                 }
             }
         })*

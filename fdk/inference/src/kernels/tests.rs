@@ -18,6 +18,7 @@ pub(crate) fn isas() -> Vec<Isa> {
     #[cfg(target_arch = "x86_64")]
     match Isa::detect() {
         Some(Isa::Avx512) => isas.extend([Isa::Avx2, Isa::Avx512]),
+        Some(Isa::Avx512Bf16) => isas.extend([Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16]),
         Some(best) => isas.push(best),
         None => {}
     }
