@@ -12,8 +12,8 @@ use std::arch::x86_64::{
 use std::mem::transmute;
 use std::ops::Range;
 
-/// Rows of a tile: 22 registers of sums, beside two of weights and what rounds them.
-const ROWS: usize = 11;
+/// Registers of a tile's sums, beside two of weights and what rounds them: as many rows of one strip, half as many of two.
+const SUMS: usize = 22;
 /// Depths whose weights are used for all rows before the next are: 24 KiB of them, rounded.
 const NEAR: usize = 384;
 /// How far ahead of the weights in use memory is asked for more, in bytes.
@@ -51,6 +51,16 @@ pub(super) unsafe fn round(product: &Product<'_>, rows: Range<usize>, to: Rounde
     }
 }
 
+/// The tile of so many rows.
+macro_rules! tiles {
+    ($($rows:literal)*; $count:expr, $strips:literal, $arguments:tt) => {
+        match $count {
+            $($rows => tile::<_, $rows, $strips> $arguments,)*
+            _ => unreachable!("a block has no more rows than registers"),
+        }
+    };
+}
+
 /// Computes the sums of one panel, without what comes after them. `near` is room for a panel's weights.
 ///
 /// # Safety
@@ -68,32 +78,36 @@ pub(super) unsafe fn multiply(
     };
     let size = product.depth * PANEL;
     let weights = weights[panel * size..(panel + 1) * size].as_ptr();
-    let blocks = product.rows.div_ceil(ROWS);
+    if product.rows <= SUMS {
+        for strip in 0..2 {
+            // SAFETY: the panel has two strips of this depth, and the caller vouches for the rest.
+            unsafe {
+                let halves = Halves(weights.add(strip * product.depth * STRIP), 0);
+                let column = panel * PANEL + strip * STRIP;
+                tiles!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22;
+                    product.rows, 1, (product, input, column, &(0..product.depth), 0, halves));
+            }
+        }
+        return;
+    }
+    let blocks = product.rows.div_ceil(SUMS / 2);
     for from in (0..product.depth).step_by(NEAR) {
         let depths = from..(from + NEAR).min(product.depth);
-        // SAFETY: the panel has two strips of this depth, and the caller vouches for the rest.
+        // SAFETY: as above.
         unsafe {
             let halves = Halves(weights.add(from * STRIP), product.depth * STRIP);
-            if blocks > 1 {
-                for pair in 0..depths.len() / 2 {
-                    for strip in 0..2 {
-                        halves.ahead(pair, strip);
-                        let to = near.add((pair * 2 + strip) * 2 * STRIP);
-                        _mm512_storeu_si512(
-                            to.cast(),
-                            transmute::<__m512bh, __m512i>(halves.pairs(pair, strip)),
-                        );
-                    }
+            for pair in 0..depths.len() / 2 {
+                for strip in 0..2 {
+                    halves.ahead(pair, strip);
+                    let to = near.add((pair * 2 + strip) * 2 * STRIP);
+                    _mm512_storeu_si512(to.cast(), transmute::<__m512bh, __m512i>(halves.pairs(pair, strip)));
                 }
             }
             let mut row = 0;
             for block in 0..blocks {
                 let count = (product.rows - row).div_ceil(blocks - block);
-                if blocks > 1 {
-                    rows_of(product, input, panel, &depths, row..row + count, Near(near));
-                } else {
-                    rows_of(product, input, panel, &depths, row..row + count, halves);
-                }
+                tiles!(1 2 3 4 5 6 7 8 9 10 11;
+                    count, 2, (product, input, panel * PANEL, &depths, row, Near(near)));
                 row += count;
             }
         }
@@ -153,33 +167,12 @@ impl Pairs for Near {
     unsafe fn ahead(self, _: usize, _: usize) {}
 }
 
-/// A block of rows, at most [`ROWS`], against some depths of a panel; sums so far are where the depths before have left them.
+/// So many rows, from one on, against some depths of so many strips; sums so far are where the depths before have left them.
 #[inline(always)]
-unsafe fn rows_of<P: Pairs>(
-    product: &Product<'_>,
-    input: Rounded<*const u16>,
-    panel: usize,
-    depths: &Range<usize>,
-    rows: Range<usize>,
-    weights: P,
-) {
-    macro_rules! tile {
-        ($($rows:literal)*) => {
-            match rows.len() {
-                // SAFETY: the caller's.
-                $($rows => unsafe { tile::<P, $rows>(product, input, panel, depths, rows.start, weights) },)*
-                _ => unreachable!("a block has at most ROWS rows"),
-            }
-        };
-    }
-    tile!(1 2 3 4 5 6 7 8 9 10 11);
-}
-
-#[inline(always)]
-unsafe fn tile<P: Pairs, const COUNT: usize>(
+unsafe fn tile<P: Pairs, const ROWS: usize, const STRIPS: usize>(
     product: &Product<'_>,
     (input, stride): Rounded<*const u16>,
-    panel: usize,
+    column: usize,
     depths: &Range<usize>,
     row: usize,
     weights: P,
@@ -187,8 +180,8 @@ unsafe fn tile<P: Pairs, const COUNT: usize>(
     // SAFETY: the caller's, for these rows, columns and depths.
     unsafe {
         let input = input.add(row * stride + depths.start);
-        let to = product.output.add(row * product.output_stride + panel * PANEL);
-        let mut sums: [[__m512; 2]; COUNT] = [[_mm512_setzero_ps(); 2]; COUNT];
+        let to = product.output.add(row * product.output_stride + column);
+        let mut sums: [[__m512; STRIPS]; ROWS] = [[_mm512_setzero_ps(); STRIPS]; ROWS];
         if depths.start > 0 {
             for (number, sums) in sums.iter_mut().enumerate() {
                 for (strip, sum) in sums.iter_mut().enumerate() {
@@ -197,9 +190,11 @@ unsafe fn tile<P: Pairs, const COUNT: usize>(
             }
         }
         for pair in 0..depths.len() / 2 {
-            weights.ahead(pair, 0);
-            weights.ahead(pair, 1);
-            let of = [weights.pairs(pair, 0), weights.pairs(pair, 1)];
+            let mut of = [transmute::<__m512, __m512bh>(_mm512_setzero_ps()); STRIPS];
+            for (strip, of) in of.iter_mut().enumerate() {
+                weights.ahead(pair, strip);
+                *of = weights.pairs(pair, strip);
+            }
             for (number, sums) in sums.iter_mut().enumerate() {
                 let both = input.add(number * stride + 2 * pair).cast::<i32>().read_unaligned();
                 let both = transmute::<__m512i, __m512bh>(_mm512_set1_epi32(both));

@@ -131,51 +131,70 @@ unsafe fn narrow<L: Lanes, N: Number>(product: &Product<'_>, panel: usize, weigh
     }
 }
 
-/// All rows against one panel: two vectors of its columns, and so many depths of them as the nearest cache holds, at a time.
+/// All rows against one panel: one strip after the other where the rows are few, so that one stream comes from memory.
 #[inline(always)]
 unsafe fn rows_of<L: Lanes, N: Number>(product: &Product<'_>, panel: usize, weights: *const N) {
-    let most = NEAR / (2 * L::WIDTH * size_of::<N>());
+    // SAFETY: the caller's.
+    unsafe {
+        if L::WIDTH == STRIP && product.rows <= WIDEN * L::ROWS {
+            columns_of::<L, N, 1>(product, panel, weights);
+        } else {
+            columns_of::<L, N, 2>(product, panel, weights);
+        }
+    }
+}
+
+/// All rows against so many vectors of a panel's columns, and so many depths of them as the nearest cache holds, at a time.
+#[inline(always)]
+unsafe fn columns_of<L: Lanes, N: Number, const VECTORS: usize>(
+    product: &Product<'_>,
+    panel: usize,
+    weights: *const N,
+) {
+    let most = NEAR / (VECTORS * L::WIDTH * size_of::<N>());
     let pieces = product.depth.div_ceil(most);
     let deep = product.depth.div_ceil(pieces).next_multiple_of(DEPTH);
-    for column in (0..PANEL).step_by(2 * L::WIDTH) {
+    for column in (0..PANEL).step_by(VECTORS * L::WIDTH) {
         for from in (0..product.depth).step_by(deep) {
             let depths = from..(from + deep).min(product.depth);
             // SAFETY: the caller's, for these columns and depths.
             unsafe {
-                piece::<L, N>(product, panel * PANEL + column, depths, weights.add(column * product.depth));
+                let weights = weights.add(column * product.depth);
+                piece::<L, N, VECTORS>(product, panel * PANEL + column, depths, weights);
             }
         }
     }
 }
 
-/// All rows against some depths of two vectors of columns, in tiles of like height. `weights` are those of depth 0.
+/// All rows against some depths of a few vectors of columns, in tiles of like height. `weights` are those of depth 0.
 #[inline(always)]
-unsafe fn piece<L: Lanes, N: Number>(
+unsafe fn piece<L: Lanes, N: Number, const VECTORS: usize>(
     product: &Product<'_>,
     column: usize,
     depths: Range<usize>,
     weights: *const N,
 ) {
     let last = depths.end == product.depth;
-    let blocks = product.rows.div_ceil(L::ROWS);
+    let most = L::ROWS * 2 / VECTORS;
+    let blocks = product.rows.div_ceil(most);
     let mut row = 0;
     for block in 0..blocks {
         let count = (product.rows - row).div_ceil(blocks - block);
         macro_rules! tile {
             ($($rows:literal)*) => {
                 match count {
-                    $($rows if $rows <= L::ROWS => {
-                        block_of::<L, N, $rows>(product, column, depths.clone(), weights, row, block == 0);
+                    $($rows if $rows <= L::ROWS * 2 / VECTORS => {
+                        block_of::<L, N, $rows, VECTORS>(product, column, depths.clone(), weights, row, block == 0);
                     })*
-                    _ => unreachable!("a block has at most ROWS rows"),
+                    _ => unreachable!("a block has no more rows than registers"),
                 }
             };
         }
         // SAFETY: the caller's, for these rows.
         unsafe {
-            tile!(1 2 3 4 5 6 7 8 9 10 11);
+            tile!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22);
             if last {
-                finish::<L>(product, column..column + 2 * L::WIDTH, row..row + count);
+                finish::<L>(product, column..column + VECTORS * L::WIDTH, row..row + count);
             }
         }
         row += count;
@@ -183,7 +202,7 @@ unsafe fn piece<L: Lanes, N: Number>(
 }
 
 #[inline(always)]
-unsafe fn block_of<L: Lanes, N: Number, const ROWS: usize>(
+unsafe fn block_of<L: Lanes, N: Number, const ROWS: usize, const VECTORS: usize>(
     product: &Product<'_>,
     column: usize,
     depths: Range<usize>,
@@ -198,7 +217,7 @@ unsafe fn block_of<L: Lanes, N: Number, const ROWS: usize>(
         let at = Packed { weights, apart: STRIP, between: between::<L>(product.depth) };
         let (stride, depth) = (product.input_stride, depths.len());
         let to = product.output.add(row * product.output_stride + column);
-        let mut sums = [[L::zero(); 2]; ROWS];
+        let mut sums = [[L::zero(); VECTORS]; ROWS];
         if depths.start > 0 {
             for (number, sums) in sums.iter_mut().enumerate() {
                 for (index, sum) in sums.iter_mut().enumerate() {
@@ -208,9 +227,9 @@ unsafe fn block_of<L: Lanes, N: Number, const ROWS: usize>(
         }
         // The first rows bring weights from memory; the others find them in a cache.
         let sums = if first {
-            tile::<L, N, ROWS, 2, true>(sums, input, stride, at, depth)
+            tile::<L, N, ROWS, VECTORS, true>(sums, input, stride, at, depth)
         } else {
-            tile::<L, N, ROWS, 2, false>(sums, input, stride, at, depth)
+            tile::<L, N, ROWS, VECTORS, false>(sums, input, stride, at, depth)
         };
         for (number, sums) in sums.iter().enumerate() {
             for (index, sum) in sums.iter().enumerate() {
@@ -285,7 +304,7 @@ pub(super) unsafe fn tile<
             let weights = packed.weights.add(at * packed.apart);
             if AHEAD_OF {
                 prefetch(weights.wrapping_byte_add(AHEAD));
-                if packed.between > L::WIDTH {
+                if VECTORS > 1 && packed.between > L::WIDTH {
                     prefetch(weights.wrapping_add(packed.between).wrapping_byte_add(AHEAD));
                 }
             }
