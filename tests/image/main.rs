@@ -77,6 +77,7 @@ async fn embed_answers_the_same_after_a_pause() {
     let size = |path: &str| std::fs::metadata(file_of(&embed, path, folder.path())).unwrap().len();
     let (binary, beyond) = (size("/function/func"), engine.beyond_base(&embed));
     let weights = folder_size(&file_of(&embed, "/function/model-assets", folder.path()));
+    assert!(binary <= 10_000_000, "the function has {binary} bytes");
     assert!(beyond <= binary + weights + 5 * MIB, "{beyond} bytes beyond the base: {binary} + {weights}");
 
     let container = Container::start(&embed, 256, &["FDK_MODEL=minilm"]);

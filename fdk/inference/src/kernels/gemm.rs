@@ -2,9 +2,9 @@
 //!
 //! Weights lie in panels of [`PANEL`] outputs, each of two strips, a strip depth by depth, so that a product reads them once,
 //! from end to end, at the speed of the memory. A tile is two vectors wide: of one strip where a vector has eight numbers, of
-//! both where it has sixteen. So many depths of it as fit into the nearest cache are used for all rows, before the next are; the
-//! sums of a tile stay in registers meanwhile. What comes after them (bias, activation, residual) is done while they are in that
-//! cache.
+//! both where it has sixteen, unless rows are few: then it is one strip and twice as high. So many depths of it as fit into the
+//! nearest cache are used for all rows, before the next are; the sums of a tile stay in registers meanwhile. What comes after
+//! them (bias, activation, residual) is done while they are in that cache.
 
 use super::functions::{Activation, activate};
 use super::lanes::{Lanes, prefetch};
