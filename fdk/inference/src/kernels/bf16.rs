@@ -5,9 +5,9 @@
 use super::gemm::{PANEL, Product, STRIP, Weights};
 use super::lanes::prefetch;
 use std::arch::x86_64::{
-    __m512, __m512bh, __m512i, _mm256_loadu_si256, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh, _mm512_cvtph_ps,
-    _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_permutexvar_epi16, _mm512_set1_epi32,
-    _mm512_setzero_ps, _mm512_storeu_ps, _mm512_storeu_si512,
+    __m256bh, __m512, __m512bh, __m512i, _mm256_loadu_si256, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
+    _mm512_cvtph_ps, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_permutexvar_epi16,
+    _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_storeu_si512,
 };
 use std::mem::transmute;
 use std::ops::Range;
@@ -19,16 +19,10 @@ const NEAR: usize = 384;
 /// How far ahead of the weights in use memory is asked for more, in bytes.
 const AHEAD: usize = 2048;
 /// Takes sixteen numbers of one depth and sixteen of the next to sixteen pairs.
-const PAIRED: [u16; 32] = {
-    let mut order = [0; 32];
-    let mut at = 0;
-    while at < 16 {
-        order[2 * at] = at as u16;
-        order[2 * at + 1] = 16 + at as u16;
-        at += 1;
-    }
-    order
-};
+const PAIRED: [u16; 32] = [
+    0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
+    30, 15, 31,
+];
 
 /// Rows of bfloat16, by their bits, and how far they are apart.
 pub(super) type Rounded<P> = (P, usize);
@@ -45,7 +39,9 @@ pub(super) unsafe fn round(product: &Product<'_>, rows: Range<usize>, to: Rounde
             unsafe {
                 let numbers = _mm512_loadu_ps(product.input.add(row * product.input_stride + at));
                 let rounded = _mm512_cvtneps_pbh(numbers);
-                to.0.add(row * to.1 + at).cast::<[u16; 16]>().write_unaligned(transmute(rounded));
+                to.0.add(row * to.1 + at)
+                    .cast::<[u16; 16]>()
+                    .write_unaligned(transmute::<__m256bh, [u16; 16]>(rounded));
             }
         }
     }
@@ -160,7 +156,11 @@ impl Pairs for Near {
     #[inline(always)]
     unsafe fn pairs(self, pair: usize, strip: usize) -> __m512bh {
         // SAFETY: the caller's.
-        unsafe { transmute(_mm512_loadu_si512(self.0.add((pair * 2 + strip) * 2 * STRIP).cast())) }
+        unsafe {
+            transmute::<__m512i, __m512bh>(_mm512_loadu_si512(
+                self.0.add((pair * 2 + strip) * 2 * STRIP).cast(),
+            ))
+        }
     }
 
     #[inline(always)]
@@ -215,7 +215,7 @@ unsafe fn tile<P: Pairs, const ROWS: usize, const STRIPS: usize>(
 mod tests {
     use super::super::Isa;
     use super::super::gemm::{Finish, PANEL, Product, STRIP, Weights};
-    use super::super::tests::random;
+    use super::super::tests::{close, random};
     use super::{multiply, round};
 
     /// The sums of rounded numbers, in f64.
@@ -282,12 +282,10 @@ mod tests {
                     });
                     let (sum, size) =
                         terms.fold((0.0, 1.0), |(sum, size), term| (sum + term, size + f64::abs(term)));
-                    let close = if sum.is_finite() {
-                        (f64::from(found) - sum).abs() <= 2e-6 * size
-                    } else {
-                        found.is_nan() == sum.is_nan() && (sum.is_nan() || f64::from(found) == sum)
-                    };
-                    assert!(close, "{rows}×{depth} at {row},{column}: {found} is not {sum}");
+                    assert!(
+                        close(found, sum, size),
+                        "{rows}×{depth} at {row},{column}: {found} is not {sum}"
+                    );
                 }
             }
         }

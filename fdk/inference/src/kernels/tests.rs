@@ -61,7 +61,7 @@ fn activation(of: Activation, x: f64) -> f64 {
 }
 
 /// Whether two numbers are the same but for rounding; what is no number must be none on both sides.
-fn close(found: f32, expected: f64, scale: f64) -> bool {
+pub(super) fn close(found: f32, expected: f64, scale: f64) -> bool {
     if expected.is_nan() || found.is_nan() {
         return expected.is_nan() && found.is_nan();
     }
