@@ -74,6 +74,9 @@ pub(super) unsafe fn multiply(
     };
     let size = product.depth * PANEL;
     let weights = weights[panel * size..(panel + 1) * size].as_ptr();
+    if product.rows == 0 {
+        return;
+    }
     if product.rows <= SUMS {
         for strip in 0..2 {
             // SAFETY: the panel has two strips of this depth, and the caller vouches for the rest.
@@ -267,6 +270,26 @@ mod tests {
                     multiply(&product, (rounded.as_ptr(), apart), panel, near.as_mut_ptr());
                 }
             }
+            let mut alone = vec![f32::NAN; output_stride];
+            let first = Product { rows: 1, output: alone.as_mut_ptr(), ..product };
+            // SAFETY: as above, for one row, and for none.
+            unsafe {
+                for panel in 0..panels {
+                    multiply(&first, (rounded.as_ptr(), apart), panel, near.as_mut_ptr());
+                    multiply(
+                        &Product { rows: 0, ..first },
+                        (rounded.as_ptr(), apart),
+                        panel,
+                        near.as_mut_ptr(),
+                    );
+                }
+            }
+            let bits = |row: &[f32]| row.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+            assert_eq!(
+                bits(&alone),
+                bits(&output[..output_stride]),
+                "a row does not depend on those beside it"
+            );
             let brief = |number: f32| half::bf16::from_f32(number).to_f64();
             for row in 0..rows {
                 for column in 0..output_stride {
