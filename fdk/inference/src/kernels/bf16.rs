@@ -284,7 +284,7 @@ mod tests {
                     );
                 }
             }
-            let bits = |row: &[f32]| row.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+            let exact = |row: &[f32]| row.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
             assert_eq!(
                 bits(&alone),
                 bits(&output[..output_stride]),
