@@ -286,8 +286,8 @@ mod tests {
             }
             let exact = |row: &[f32]| row.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
             assert_eq!(
-                bits(&alone),
-                bits(&output[..output_stride]),
+                exact(&alone),
+                exact(&output[..output_stride]),
                 "a row does not depend on those beside it"
             );
             let brief = |number: f32| half::bf16::from_f32(number).to_f64();
