@@ -154,8 +154,8 @@ impl Template<'_> {
              [dependencies]\n{fdk}\n\n\
              [dev-dependencies]\nserde_json = \"1\"\ntokio = {{ version = \"1\", features = [\"macros\", \"rt\"] }}\n\n\
              # Of its own, whatever it stands in; the FDK has another.\n[workspace]\nexclude = [\"vendor\"]\n\n\
-             # A panic must unwind: a panicking handler is a 502, not a lost process.\n\
-             [profile.release]\npanic = \"unwind\"\nstrip = \"symbols\"\n\n\
+             # One unit a crate makes small functions. A panic must unwind: a panicking handler is a 502, not a lost process.\n\
+             [profile.release]\ncodegen-units = 1\npanic = \"unwind\"\nstrip = \"symbols\"\n\n\
              # The model is unusable without optimisation, and what it is built of is seldom debugged.\n\
              [profile.dev.package.\"*\"]\nopt-level = 2\ndebug = false\n",
             self.name
