@@ -2,7 +2,7 @@
 //! twice as many numbers in a cycle as of f32. Both sides are rounded to its 8 bits of precision, sums are kept in f32, and a
 //! sum is the same however many rows are computed beside its own.
 
-use super::gemm::{PANEL, Product, STRIP, Weights};
+use super::gemm::{AHEAD, PANEL, Product, STRIP, Weights};
 use super::lanes::prefetch;
 use std::arch::x86_64::{
     __m256bh, __m512, __m512bh, __m512i, _mm256_loadu_si256, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
@@ -16,8 +16,6 @@ use std::ops::Range;
 const SUMS: usize = 22;
 /// Depths whose weights are used for all rows before the next are: 24 KiB of them, rounded.
 const NEAR: usize = 384;
-/// How far ahead of the weights in use memory is asked for more, in bytes.
-const AHEAD: usize = 2048;
 /// Takes sixteen numbers of one depth and sixteen of the next to sixteen pairs.
 const PAIRED: [u16; 32] = [
     0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,

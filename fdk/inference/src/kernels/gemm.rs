@@ -18,7 +18,7 @@ pub(crate) const STRIP: usize = 16;
 /// Depths are filled with zeros to a multiple of this.
 pub(crate) const DEPTH: usize = 16;
 /// How far ahead of the weights in use memory is asked for more, in bytes.
-const AHEAD: usize = 2048;
+pub(super) const AHEAD: usize = 2048;
 /// The bytes of weights that are used for all rows before the next are: three quarters of a nearest cache of 32 KiB.
 const NEAR: usize = 24 << 10;
 /// With more tiles than this, a panel is widened once for all of them.
