@@ -122,8 +122,10 @@ mod tests {
     fn a_fault_is_named() {
         let message = |file: &[u8]| read(file).unwrap_err().to_string();
         assert_eq!(message(&[9, 0, 0, 0]), "the CTranslate2 file has the binary version 9; 4 to 6 are read");
-        let huge = file(&[("a", &[u32::MAX, u32::MAX, u32::MAX], 0, &[])], &[]);
-        assert!(message(&huge).contains("a shape that does not fit the bytes of 'a'"));
+        for huge in [&[u32::MAX, u32::MAX, u32::MAX][..], &[u32::MAX, u32::MAX, u32::MAX, 0]] {
+            let huge = file(&[("a", huge, 0, &[])], &[]);
+            assert!(message(&huge).contains("a shape that does not fit the bytes of 'a'"));
+        }
         assert!(message(&file(&[("a", &[], 9, &[])], &[])).contains("numbers of kind 9 in 'a'"));
         assert!(message(&file(&[], &[("b", "a")])).contains("has no 'a', which 'b' means"));
         let mut long = file(&[], &[]);

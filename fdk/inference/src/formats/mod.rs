@@ -49,11 +49,10 @@ impl Kind {
 impl<'a> RawTensor<'a> {
     /// A tensor of exactly these bytes, in rows; `None` when they are more or fewer than the shape asks for.
     pub(crate) fn dense(shape: Vec<usize>, kind: Kind, bytes: &'a [u8]) -> Option<Self> {
-        let mut strides = vec![1_usize; shape.len()];
-        let mut numbers = 1_usize;
-        for (stride, side) in strides.iter_mut().zip(&shape).rev() {
-            *stride = numbers;
-            numbers = numbers.checked_mul(*side)?;
+        let numbers = count(&shape)?;
+        let mut strides = vec![1; shape.len()];
+        for side in (1..shape.len()).rev() {
+            strides[side - 1] = strides[side] * shape[side];
         }
         (bytes.len() == numbers.checked_mul(kind.size())?).then_some(Self { shape, strides, kind, bytes })
     }
@@ -64,7 +63,7 @@ impl<'a> RawTensor<'a> {
             return None;
         }
         let there = bytes.len() / kind.size();
-        let numbers = shape.iter().try_fold(1_usize, |numbers, side| numbers.checked_mul(*side))?;
+        let numbers = count(&shape)?;
         let mut last = 0_usize;
         for (side, stride) in shape.iter().zip(&strides) {
             last = last.checked_add(side.saturating_sub(1).checked_mul(*stride)?)?;
@@ -98,17 +97,25 @@ impl<'a> RawTensor<'a> {
             gathered.push(number(numbers[at]));
             // As a counter of many digits goes up.
             for side in (0..place.len()).rev() {
-                place[side] += 1;
-                at += self.strides[side];
-                if place[side] < self.shape[side] {
+                if place[side] + 1 < self.shape[side] {
+                    place[side] += 1;
+                    at += self.strides[side];
                     break;
                 }
+                // A side of one may have any stride: it is never gone along.
                 at -= self.strides[side] * place[side];
                 place[side] = 0;
             }
         }
         gathered
     }
+}
+
+/// How many numbers a tensor of this shape has; `None` when its sides multiply to more than there can be, even if another
+/// side is zero, so that they may be multiplied in any order.
+fn count(shape: &[usize]) -> Option<usize> {
+    let numbers = shape.iter().try_fold(1_usize, |numbers, side| numbers.checked_mul((*side).max(1)))?;
+    Some(if shape.contains(&0) { 0 } else { numbers })
 }
 
 /// The numbers of the tensor `name`, which must have this shape.
@@ -168,5 +175,30 @@ impl<'a> Cursor<'a> {
 
     fn fault(&self, why: impl std::fmt::Display) -> Error {
         Error::assets(format!("{} {why}", self.what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_of_one_and_of_none_may_have_any_stride() {
+        let bytes = [1.0_f32.to_le_bytes(), 2.0_f32.to_le_bytes()].concat();
+        let tensor = |shape: &[usize], strides: &[usize]| {
+            RawTensor::strided(shape.into(), strides.into(), Kind::F32, &bytes)
+        };
+        assert_eq!(tensor(&[1, 2, 1], &[usize::MAX, 1, usize::MAX]).unwrap().to_f32().unwrap(), [1.0, 2.0]);
+        assert_eq!(tensor(&[2, 0], &[usize::MAX, 1]).unwrap().to_f32().unwrap(), []);
+        assert_eq!(tensor(&[0, 2], &[usize::MAX, 1]).unwrap().to_f32().unwrap(), []);
+        assert_eq!(RawTensor::dense(vec![2, 0, 3], Kind::F16, &[]).unwrap().strides, [0, 3, 1]);
+    }
+
+    #[test]
+    fn sides_of_too_many_numbers_are_refused_wherever_the_zero_is() {
+        for shape in [[usize::MAX, 2, 0], [0, usize::MAX, 2], [usize::MAX, 0, 2]] {
+            assert_eq!(RawTensor::dense(shape.into(), Kind::F32, &[]), None);
+            assert_eq!(RawTensor::strided(shape.into(), vec![0; 3], Kind::F32, &[]), None);
+        }
     }
 }
