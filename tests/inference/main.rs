@@ -8,6 +8,7 @@ mod minilm;
 mod pictures;
 mod prepared;
 mod prepared_decoder;
+mod prepared_pictures;
 mod prompts;
 mod qwen;
 mod sounds;

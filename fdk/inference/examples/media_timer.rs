@@ -11,7 +11,8 @@ use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let which = std::env::args().nth(1).unwrap_or_default();
-    let files = |model: &str| Assets::open(&assets::folder(None)?, Some(model));
+    let folder = assets::folder(std::env::var("FDK_ASSETS_DIR").ok().as_deref())?;
+    let files = |model: &str| Assets::open(&folder, Some(model));
     match which.as_str() {
         "picture" => {
             let model = ImageClassifier::open(files("efficientnet-lite0")?)?;

@@ -217,7 +217,7 @@ impl Assets {
     }
 
     /// The model's only file whose name ends so.
-    #[cfg(any(feature = "vision", feature = "speech"))]
+    #[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
     pub(crate) fn file_ending(&self, end: &str) -> Result<PathBuf, Error> {
         let mut found = self.model.files.iter().filter(|file| file.path.ends_with(end));
         match (found.next(), found.next()) {

@@ -3,13 +3,11 @@
 use crate::assets::Assets;
 use crate::body;
 use crate::error::Error;
-use crate::formats::legacy_pth;
 use crate::interrupt::Interrupt;
-use crate::map::map;
 use crate::models::efficientnet::{EfficientNet, SIDE};
 use crate::models::probability::softmax;
-use crate::picture;
 use crate::prediction::Prediction;
+use crate::{picture, picture_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -62,21 +60,18 @@ pub struct ImageClassifier {
 }
 
 impl ImageClassifier {
-    /// Opens EfficientNet-Lite0: its checkpoint (`.pth`) and the names of its classes (`.json`, by their numbers). It runs
-    /// once, so that the first call pays for nothing.
+    /// Opens EfficientNet-Lite0: its prepared file, or else its checkpoint (`.pth`), and the names of its classes (`.json`, by
+    /// their numbers). It runs once, so that the first call pays for nothing.
     #[expect(clippy::needless_pass_by_value, reason = "the files are the model's from here on")]
     pub fn open(assets: Assets) -> Result<Self, Error> {
         let timings = assets.timings();
         let labels = labels(&assets)?;
-        let path = assets.file_ending(".pth")?;
-        let file = timings
-            .time("read", || map(&path))
-            .map_err(|error| Error::assets(format!("{}: {error}", path.display())))?;
-        let model = timings.time("build", || EfficientNet::load(&legacy_pth::read(&file)?))?;
-        if labels.len() != model.classes() {
-            let (labels, classes) = (labels.len(), model.classes());
+        let (file, classes) = picture_file::open(&assets)?;
+        if labels.len() != classes {
+            let labels = labels.len();
             return Err(Error::assets(format!("the model has {classes} classes and {labels} labels")));
         }
+        let model = timings.time("build", || EfficientNet::open(&file, classes))?;
         let name = assets.model().name.clone();
         let grey = vec![127; SIDE * SIDE * 3];
         timings.time("warm-up", || model.run(&grey, &Interrupt::never()))?;

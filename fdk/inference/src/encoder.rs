@@ -9,7 +9,8 @@ use crate::models::bert::Bert;
 use crate::models::family::Family;
 use crate::models::fused::Fused;
 use crate::models::head::Head;
-use crate::models::pack::{self, Precision};
+use crate::models::pack;
+use crate::models::precision::Precision;
 use crate::prepare;
 use crate::prepared::Prepared;
 use crate::tokenizer::{Input, Tokenizer};
@@ -366,7 +367,7 @@ mod tests {
             // Many, so that they are dealt out, of all lengths.
             let texts: Vec<Input> = (0..90).map(|seed| ids(seed, 1 + (seed * 13) % limit)).collect();
             let expected = vectors(&candle, &texts);
-            for isa in crate::kernels::tests::isas() {
+            for isa in Isa::all() {
                 let fused = Encoder::with(&assets, family.clone(), Some(isa)).unwrap();
                 for some in [&texts[..], &texts[3..4], &texts[5..7]] {
                     let at = texts.iter().position(|text| text == &some[0]).unwrap();
@@ -395,7 +396,7 @@ mod tests {
             {
                 let report = crate::prepare::prepare(&assets, precision).unwrap().unwrap();
                 assert_eq!(std::fs::metadata(&report.path).unwrap().len(), report.bytes);
-                for isa in crate::kernels::tests::isas() {
+                for isa in Isa::all() {
                     // The replaced files are not missed.
                     for file in &report.replaced {
                         let _ = std::fs::rename(assets.path(file), assets.path(&format!("../{file}")));

@@ -116,6 +116,8 @@ mod mel;
 pub mod openai_audio;
 #[cfg(feature = "vision")]
 mod picture;
+#[cfg(any(feature = "text", feature = "vision"))]
+mod picture_file;
 #[cfg(feature = "speech")]
 mod sound;
 #[cfg(feature = "speech")]
@@ -153,7 +155,7 @@ pub use linear_head::LinearHead;
 #[cfg(feature = "text")]
 pub use models::llama::Precision as DecoderPrecision;
 #[cfg(feature = "text")]
-pub use models::pack::Precision;
+pub use models::precision::Precision;
 #[cfg(feature = "core")]
 pub use prediction::Prediction;
 #[cfg(feature = "text")]

@@ -7,7 +7,9 @@ use crate::error::Error;
 use crate::manifest::File;
 use crate::map::map;
 use crate::models::family::Family;
-use crate::models::pack::{self, Precision};
+use crate::models::pack;
+use crate::models::precision::Precision;
+use crate::picture_file;
 use crate::prepared::{self, Maker, Origin};
 use crate::verified::Mark;
 use crate::wordpiece::{self, WordPiece};
@@ -35,13 +37,14 @@ pub struct Report {
 }
 
 /// Writes the prepared file of a model into its folder, whole or not at all, and marks it as verified. `None` for a model
-/// that is neither an encoder nor a decoder the kernels compute: it is used from its own files. The precision is an encoder's; a
-/// decoder's weights stay as they are quantised.
+/// that is neither an encoder or a decoder the kernels compute nor one of pictures: it is used from its own files. A decoder's
+/// weights stay as they are quantised, whatever the precision.
 pub fn prepare(assets: &Assets, precision: Precision) -> Result<Option<Report>, Error> {
     let whole = SOURCES.iter().all(|file| assets.path(file).exists());
     let family = Family::read(assets).ok().filter(|family| whole && pack::shape(family).is_ok());
     let mut maker = match family {
         Some(family) => tables(assets, &family, precision)?,
+        None if assets.model().task == "classify_image" => picture_file::tables(assets, precision)?,
         None => match decoder(assets)? {
             Some(maker) => maker,
             None => return Ok(None),

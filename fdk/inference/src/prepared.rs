@@ -39,6 +39,8 @@ const VERSION: u32 = 3;
 pub(crate) const ENCODER: &str = "encoder";
 /// And of a decoder's.
 pub(crate) const DECODER: &str = "decoder";
+/// And of a classifier's of pictures.
+pub(crate) const PICTURES: &str = "pictures";
 const MAGIC: &[u8; 8] = b"FDKMODEL";
 const FIXED: usize = 48;
 const PAGE: usize = 4096;

@@ -119,7 +119,7 @@ fn count(shape: &[usize]) -> Option<usize> {
 }
 
 /// The numbers of the tensor `name`, which must have this shape.
-#[cfg(any(feature = "vision", feature = "speech"))]
+#[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
 pub(crate) fn take(tensors: &Tensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
     let tensor = find(tensors, name, shape)?;
     tensor
@@ -128,7 +128,7 @@ pub(crate) fn take(tensors: &Tensors<'_>, name: &str, shape: &[usize]) -> Result
 }
 
 /// The tensor `name`, which must have this shape.
-#[cfg(any(feature = "vision", feature = "speech"))]
+#[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
 pub(crate) fn find<'t, 'a>(
     tensors: &'t Tensors<'a>,
     name: &str,
@@ -189,8 +189,9 @@ mod tests {
             RawTensor::strided(shape.into(), strides.into(), Kind::F32, &bytes)
         };
         assert_eq!(tensor(&[1, 2, 1], &[usize::MAX, 1, usize::MAX]).unwrap().to_f32().unwrap(), [1.0, 2.0]);
-        assert_eq!(tensor(&[2, 0], &[usize::MAX, 1]).unwrap().to_f32().unwrap(), []);
-        assert_eq!(tensor(&[0, 2], &[usize::MAX, 1]).unwrap().to_f32().unwrap(), []);
+        for empty in [[2, 0], [0, 2]] {
+            assert!(tensor(&empty, &[usize::MAX, 1]).unwrap().to_f32().unwrap().is_empty());
+        }
         assert_eq!(RawTensor::dense(vec![2, 0, 3], Kind::F16, &[]).unwrap().strides, [0, 3, 1]);
     }
 

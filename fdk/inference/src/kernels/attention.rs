@@ -2,8 +2,9 @@
 //! of a text never leave the nearest cache. The scale is in the weights that made Q.
 
 use super::functions::exp;
-use super::gemm::{PANEL, Packed, tile};
+use super::gemm::PANEL;
 use super::lanes::Lanes;
+use super::tile::{Packed, tile};
 use super::{Isa, kernel};
 
 /// Where one head of one text is, and room to work in.

@@ -8,17 +8,14 @@
 
 use super::functions::{Activation, activate};
 use super::lanes::{Lanes, prefetch};
+use super::tile::{AHEAD, Number, Packed, STRIP, tile};
 use super::{Isa, kernel};
 use std::ops::Range;
 
 /// Outputs of one panel.
 pub(crate) const PANEL: usize = 32;
-/// Outputs of one strip of a panel: a cache line of f32.
-pub(crate) const STRIP: usize = 16;
 /// Depths are filled with zeros to a multiple of this.
 pub(crate) const DEPTH: usize = 16;
-/// How far ahead of the weights in use memory is asked for more, in bytes.
-pub(super) const AHEAD: usize = 2048;
 /// The bytes of weights that are used for all rows before the next are: three quarters of a nearest cache of 32 KiB.
 const NEAR: usize = 24 << 10;
 /// With more tiles than this, a panel is widened once for all of them.
@@ -266,95 +263,5 @@ unsafe fn finish<L: Lanes>(product: &Product<'_>, columns: Range<usize>, rows: R
                 L::store(to, finished);
             }
         }
-    }
-}
-
-/// Where the weights of a tile are.
-#[derive(Clone, Copy)]
-pub(super) struct Packed<N> {
-    pub(super) weights: *const N,
-    /// From one depth to the next.
-    pub(super) apart: usize,
-    /// From one vector to the next.
-    pub(super) between: usize,
-}
-
-/// Adds the products of `ROWS` rows by `VECTORS` vectors of columns, over a depth, to their sums so far.
-///
-/// # Safety
-/// The pointers must be good for it: rows `stride` apart, weights as [`Packed`] says.
-#[inline(always)]
-pub(super) unsafe fn tile<
-    L: Lanes,
-    N: Number,
-    const ROWS: usize,
-    const VECTORS: usize,
-    const AHEAD_OF: bool,
->(
-    mut sums: [[L::V; VECTORS]; ROWS],
-    input: *const f32,
-    stride: usize,
-    packed: Packed<N>,
-    depth: usize,
-) -> [[L::V; VECTORS]; ROWS] {
-    // SAFETY: the caller's.
-    unsafe {
-        // One depth at a time: of several, the compiler loads all inputs first and runs out of registers for them.
-        for at in 0..depth {
-            let weights = packed.weights.add(at * packed.apart);
-            if AHEAD_OF {
-                prefetch(weights.wrapping_byte_add(AHEAD));
-                if VECTORS > 1 && packed.between > L::WIDTH {
-                    prefetch(weights.wrapping_add(packed.between).wrapping_byte_add(AHEAD));
-                }
-            }
-            add::<L, N, ROWS, VECTORS>(&mut sums, input.add(at), stride, weights, packed.between);
-        }
-        sums
-    }
-}
-
-/// One depth of a tile.
-#[inline(always)]
-unsafe fn add<L: Lanes, N: Number, const ROWS: usize, const VECTORS: usize>(
-    sums: &mut [[L::V; VECTORS]; ROWS],
-    input: *const f32,
-    stride: usize,
-    weights: *const N,
-    between: usize,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut loaded = [L::zero(); VECTORS];
-        for (index, vector) in loaded.iter_mut().enumerate() {
-            *vector = N::load::<L>(weights.add(index * between));
-        }
-        for (row, sums) in sums.iter_mut().enumerate() {
-            let input = L::splat(*input.add(row * stride));
-            for (sum, weights) in sums.iter_mut().zip(loaded) {
-                *sum = L::fma(input, weights, *sum);
-            }
-        }
-    }
-}
-
-/// A number that weights are kept in.
-pub(super) trait Number: Copy {
-    unsafe fn load<L: Lanes>(from: *const Self) -> L::V;
-}
-
-impl Number for f32 {
-    #[inline(always)]
-    unsafe fn load<L: Lanes>(from: *const Self) -> L::V {
-        // SAFETY: the caller's.
-        unsafe { L::load(from) }
-    }
-}
-
-impl Number for u16 {
-    #[inline(always)]
-    unsafe fn load<L: Lanes>(from: *const Self) -> L::V {
-        // SAFETY: the caller's.
-        unsafe { L::load_f16(from) }
     }
 }

@@ -3,12 +3,12 @@
 //! Every function here is inlined into a function that has the instruction set's features enabled; called from anywhere else
 //! it would be an illegal instruction on a CPU without them. That is why all of them are unsafe.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "vision", feature = "speech"))]
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "vision", feature = "speech"))]
 pub(crate) use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};

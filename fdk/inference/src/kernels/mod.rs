@@ -22,8 +22,10 @@ pub(crate) mod encoder;
 pub(crate) mod functions;
 #[cfg(feature = "text")]
 pub(crate) mod gemm;
-#[cfg(feature = "text")]
+#[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
 pub(crate) mod lanes;
+#[cfg(all(any(feature = "text", feature = "vision"), target_arch = "x86_64"))]
+mod pairs;
 #[cfg(feature = "text")]
 pub(crate) mod portions;
 #[cfg(all(feature = "text", target_arch = "x86_64"))]
@@ -33,12 +35,14 @@ pub(crate) mod rows;
 #[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
 pub(crate) mod team;
 #[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
+pub(crate) mod tile;
+#[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
 mod wake;
 
 #[cfg(all(feature = "text", test))]
 pub(crate) mod tests;
 
-#[cfg(feature = "text")]
+#[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
 /// The instruction set that the kernels run with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Isa {
@@ -57,9 +61,9 @@ pub(crate) enum Isa {
     Avx512Bf16,
 }
 
-#[cfg(feature = "text")]
+#[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
 impl Isa {
-    /// The best that this CPU has; `None` where candle is better.
+    /// All that this CPU has; `None` where candle is better.
     pub(crate) fn detect() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         {
@@ -81,17 +85,41 @@ impl Isa {
         None
     }
 
-    /// What `FDK_KERNELS` asks for, within what this CPU has: `candle`, `avx2` or `avx512`; the best unless said.
+    /// What `FDK_KERNELS` asks for, within what this CPU has: `candle`, `avx2`, `avx512` or `avx512_bf16`; the best unless said.
     pub(crate) fn chosen() -> Option<Self> {
-        let best = Self::detect()?;
-        match std::env::var("FDK_KERNELS").unwrap_or_default().trim() {
-            "candle" => None,
+        let all = Self::detect()?;
+        match (std::env::var("FDK_KERNELS").unwrap_or_default().trim(), all) {
+            ("candle", _) => None,
             #[cfg(target_arch = "x86_64")]
-            "avx2" => Some(Self::Avx2),
+            ("avx2", _) => Some(Self::Avx2),
             #[cfg(target_arch = "x86_64")]
-            "avx512" if best == Self::Avx512Bf16 => Some(Self::Avx512),
-            _ => Some(best),
+            ("avx512_bf16", Self::Avx512Bf16) => Some(all),
+            #[cfg(target_arch = "x86_64")]
+            (asked, Self::Avx512Bf16) if asked == "avx512" || !Self::is_bf16_quick() => Some(Self::Avx512),
+            _ => Some(all),
         }
+    }
+
+    /// Whether the CPU multiplies more numbers of bfloat16 in a cycle than of f32. Intel's cores have another unit for them, AMX:
+    /// `vdpbf16ps` does 32 products in the time of 64 of f32 (Emerald Rapids; a Zen 4 does 32 in the time of 16).
+    #[cfg(target_arch = "x86_64")]
+    fn is_bf16_quick() -> bool {
+        let maker = std::arch::x86_64::__cpuid(0);
+        [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes).as_flattened() != b"GenuineIntel"
+    }
+
+    /// All that can run here.
+    #[cfg(test)]
+    pub(crate) fn all() -> Vec<Self> {
+        let mut isas = vec![Self::Portable, Self::PortableWide];
+        #[cfg(target_arch = "x86_64")]
+        match Self::detect() {
+            Some(Self::Avx512) => isas.extend([Self::Avx2, Self::Avx512]),
+            Some(Self::Avx512Bf16) => isas.extend([Self::Avx2, Self::Avx512, Self::Avx512Bf16]),
+            Some(best) => isas.push(best),
+            None => {}
+        }
+        isas
     }
 
     /// Its name, for the start report.
@@ -109,7 +137,7 @@ impl Isa {
     }
 }
 
-#[cfg(feature = "text")]
+#[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
 /// Makes a kernel of a function that is generic over the instruction set: one copy for each, and the choice.
 macro_rules! kernel {
     ($($(#[$doc:meta])* $vis:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $generic:ident;)*) => {
@@ -143,5 +171,5 @@ macro_rules! kernel {
         })*
     };
 }
-#[cfg(feature = "text")]
+#[cfg(any(feature = "text", feature = "vision", feature = "speech"))]
 use kernel;

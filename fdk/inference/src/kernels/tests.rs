@@ -8,22 +8,10 @@
 use super::Isa;
 use super::attention::{Head, Room, attend, sizes};
 use super::functions::Activation;
-use super::gemm::{DEPTH, Finish, PANEL, Product, STRIP, Weights, multiply};
+use super::gemm::{DEPTH, Finish, PANEL, Product, Weights, multiply};
 use super::rows::{Norm, embed, normalize};
+use super::tile::STRIP;
 use proptest::prelude::*;
-
-/// What can run here.
-pub(crate) fn isas() -> Vec<Isa> {
-    let mut isas = vec![Isa::Portable, Isa::PortableWide];
-    #[cfg(target_arch = "x86_64")]
-    match Isa::detect() {
-        Some(Isa::Avx512) => isas.extend([Isa::Avx2, Isa::Avx512]),
-        Some(Isa::Avx512Bf16) => isas.extend([Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16]),
-        Some(best) => isas.push(best),
-        None => {}
-    }
-    isas
-}
 
 /// Numbers that look random and are the same each time.
 pub(crate) fn random(seed: u64, count: usize) -> Vec<f32> {
@@ -104,7 +92,7 @@ fn check_product(
         }
     };
     let activations = [Activation::Gelu, Activation::GeluTanh, Activation::Relu];
-    for isa in isas() {
+    for isa in Isa::all() {
         let mut output = vec![f32::NAN; rows * output_stride];
         let mut wide = vec![0.0; depth * PANEL];
         let product = Product {
@@ -212,7 +200,7 @@ fn check_attention(tokens: usize, size: usize, spread: f32, seed: u64, odd: Opti
     let original = rows[1..].to_vec();
     let at =
         |row: usize, part: usize, number: usize| f64::from(original[row * stride + part * size + number]);
-    for isa in isas() {
+    for isa in Isa::all() {
         let mut rows = rows.clone();
         let rows = &mut rows[1..];
         let [keys, values, scores] = sizes(tokens, size).map(|count| vec![f32::NAN; count]);
@@ -273,7 +261,7 @@ fn rows_are_normalised() {
         let norm = Norm { gain: &gain, bias: &bias, width, epsilon: 1e-5 };
         let (word, position, kind) = (fill(random(3, width)), fill(random(4, width)), fill(random(5, width)));
         let halves: Vec<u16> = word.iter().map(|number| half::f16::from_f32(*number).to_bits()).collect();
-        for isa in isas() {
+        for isa in Isa::all() {
             for (words, exact) in [(Weights::F32(&word), true), (Weights::F16(&halves), false)] {
                 let mut row = vec![f32::NAN; filled];
                 // SAFETY: the row is as long as the gain.

@@ -1,33 +1,22 @@
-//! EfficientNet-Lite0 (Tan and Le, 2019; the Lite variant of Liu, 2020: no squeeze-and-excitation, `ReLU6`), with each batch
-//! normalisation folded into the convolution before it. Pictures are kept with their channels side by side, so that a
-//! convolution of one pixel is a product of matrices.
+//! EfficientNet-Lite0 (Tan and Le, 2019; the Lite variant of Liu, 2020: no squeeze-and-excitation, `ReLU6`), of a prepared file.
+//! Pictures are kept with their channels side by side, so that a convolution of one pixel is a product of matrices.
 
+use super::efficientnet_tables::{Block, HEAD, LAST, PATCH, STEM, blocks};
 use crate::error::Error;
-use crate::formats::{Tensors, take};
 use crate::interrupt::Interrupt;
 use crate::kernels::dense::bottleneck::{Bottleneck, Rooms};
+use crate::kernels::dense::deal;
 use crate::kernels::dense::depthwise::Depthwise;
-use crate::kernels::dense::lined::Lined;
+use crate::kernels::dense::lined::{Lined, Table};
 use crate::kernels::dense::matmul::{Linear, Then};
+use crate::prepared::Prepared;
 use std::sync::{Mutex, PoisonError};
 
 /// The side of the pictures it sees.
 pub(crate) const SIDE: usize = 224;
-/// `BatchNormalization`'s epsilon in the original.
-const EPSILON: f32 = 1e-3;
-/// Channels after the first convolution, and before the classifier.
-const STEM: usize = 32;
-const HEAD: usize = 1280;
-/// How often, kernel, stride, expansion, channels out.
-const STAGES: [(usize, usize, usize, usize, usize); 7] = [
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-];
+
+/// Rows of the first convolution's result that are made at once: of so many the patches stay in a core's own cache.
+const STEM_ROWS: usize = 8;
 
 /// The network, ready to run.
 pub(crate) struct EfficientNet {
@@ -43,60 +32,38 @@ pub(crate) struct EfficientNet {
 struct Scratch {
     input: Lined,
     output: Lined,
-    /// The patches of the first convolution, and what the last one makes.
+    /// The patches of the first convolution, part by part.
+    patched: Vec<Lined>,
+    /// What the last one makes.
     wide: Lined,
     rooms: Rooms,
 }
 
 impl EfficientNet {
-    /// Builds it of a checkpoint's tensors, as `lukemelas/EfficientNet-PyTorch` names them.
-    pub(crate) fn load(tensors: &Tensors<'_>) -> Result<Self, Error> {
-        let stem = convolution(tensors, "_conv_stem", "_bn0", &[STEM, 3, 3, 3])?;
-        // As the patches are laid out: rows, columns, channels.
-        let mut patches = vec![0.0; stem.weights.len()];
-        for (output, weights) in stem.weights.chunks_exact(27).enumerate() {
-            for channel in 0..3 {
-                for tap in 0..9 {
-                    patches[output * 27 + tap * 3 + channel] = weights[channel * 9 + tap];
-                }
-            }
-        }
-        let mut blocks = Vec::new();
-        let mut inputs = STEM;
-        for (repeats, kernel, first_stride, expansion, outputs) in STAGES {
-            for repeat in 0..repeats {
-                let name = format!("_blocks.{}.", blocks.len());
-                let stride = if repeat == 0 { first_stride } else { 1 };
-                blocks.push(block(tensors, &name, (inputs, outputs), (kernel, stride, expansion))?);
-                inputs = outputs;
-            }
-        }
-        let head = convolution(tensors, "_conv_head", "_bn1", &[HEAD, inputs, 1, 1])?;
-        let classes = tensors.get("_fc.bias").map_or(0, |bias| bias.shape.first().copied().unwrap_or(0));
-        let weights = take(tensors, "_fc.weight", &[classes, HEAD])?;
-        let bias = take(tensors, "_fc.bias", &[classes])?;
+    /// The network of a prepared file, in place.
+    pub(crate) fn open(file: &Prepared, classes: usize) -> Result<Self, Error> {
         Ok(Self {
-            stem: Linear::new(&patches, STEM, 27, &stem.bias),
-            blocks,
-            head: Linear::new(&head.weights, HEAD, inputs, &head.bias),
-            classifier: Linear::new(&weights, classes, HEAD, &bias),
+            stem: Linear::open(file, "stem", STEM, PATCH)?,
+            blocks: blocks().map(|block| bottleneck(file, &block)).collect::<Result<_, _>>()?,
+            head: Linear::open(file, "head", HEAD, LAST)?,
+            classifier: Linear::open(file, "classifier", classes, HEAD)?,
             scratch: Mutex::default(),
         })
-    }
-
-    /// How many classes it tells apart.
-    pub(crate) fn classes(&self) -> usize {
-        self.classifier.outputs()
     }
 
     /// The logits of a picture of 224 × 224 in rows of RGB. The interrupt is asked before each block.
     pub(crate) fn run(&self, pixels: &[u8], interrupt: &Interrupt<'_>) -> Result<Vec<f32>, Error> {
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let Scratch { input, output, wide, rooms } = &mut *scratch;
-        let side = SIDE / 2;
-        patches(pixels, wide.room(side * side * 27));
-        self.stem.run(wide, side * side, Then::Relu6, input.room(side * side * STEM));
-        let mut side = side;
+        let Scratch { input, output, wide, patched, rooms } = &mut *scratch;
+        let mut side = SIDE / 2;
+        let parts = input.room(side * side * STEM).chunks_mut(STEM_ROWS * side * STEM);
+        patched.resize_with(parts.len(), Lined::default);
+        deal(parts.zip(patched), |index, (out, patched)| {
+            let rows = out.len() / STEM;
+            let patched = patched.room(rows * PATCH);
+            patches(pixels, index * STEM_ROWS, patched);
+            self.stem.run_here(patched, rows, Then::Relu6, out);
+        });
         for block in &self.blocks {
             interrupt.check()?;
             side = block.run(input, side, rooms, output);
@@ -113,73 +80,47 @@ impl EfficientNet {
         for sum in &mut mean {
             *sum /= count;
         }
-        let mut logits = vec![0.0; self.classes()];
+        let mut logits = vec![0.0; self.classifier.outputs()];
         self.classifier.run(&mean, 1, Then::Keep, &mut logits);
         Ok(logits)
     }
 }
 
-/// One block of a checkpoint.
-fn block(
-    tensors: &Tensors<'_>,
-    name: &str,
-    (inputs, outputs): (usize, usize),
-    (kernel, stride, expansion): (usize, usize, usize),
-) -> Result<Bottleneck, Error> {
-    let wide = inputs * expansion;
-    let part = |conv: &str, norm: &str, shape: &[usize]| {
-        convolution(tensors, &format!("{name}{conv}"), &format!("{name}{norm}"), shape)
-    };
-    let expand = if expansion > 1 {
-        let layer = part("_expand_conv", "_bn0", &[wide, inputs, 1, 1])?;
-        Some(Linear::new(&layer.weights, wide, inputs, &layer.bias))
+fn bottleneck(file: &Prepared, block: &Block) -> Result<Bottleneck, Error> {
+    let Block { inputs, outputs, kernel, stride, .. } = *block;
+    let (name, wide) = (block.name(), block.wide());
+    let expand = if block.expands() {
+        Some(Linear::open(file, &format!("{name}.expand"), wide, inputs)?)
     } else {
         None
     };
-    let depthwise = part("_depthwise_conv", "_bn1", &[wide, 1, kernel, kernel])?;
-    let depthwise = Depthwise::new(&depthwise.weights, depthwise.bias, kernel, stride);
-    let project = part("_project_conv", "_bn2", &[outputs, wide, 1, 1])?;
-    let project = Linear::new(&project.weights, outputs, wide, &project.bias);
+    let table = |what: &str, count: usize| {
+        Ok::<_, Error>(Table::Mapped(file.exactly(&format!("{name}.depthwise.{what}"), count)?))
+    };
+    let (weights, bias) = (table("weights", kernel * kernel * wide)?, table("bias", wide)?);
+    let depthwise = Depthwise::new(weights, bias, kernel, stride);
+    let project = Linear::open(file, &format!("{name}.project"), outputs, wide)?;
     Ok(Bottleneck::new(expand, depthwise, project, stride == 1 && inputs == outputs))
 }
 
-/// A convolution with the normalisation after it.
-struct Folded {
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-fn convolution(tensors: &Tensors<'_>, conv: &str, norm: &str, shape: &[usize]) -> Result<Folded, Error> {
-    let mut weights = take(tensors, &format!("{conv}.weight"), shape)?;
-    let outputs = shape[0];
-    let statistic = |what: &str| take(tensors, &format!("{norm}.{what}"), &[outputs]);
-    let (gamma, beta) = (statistic("weight")?, statistic("bias")?);
-    let (mean, variance) = (statistic("running_mean")?, statistic("running_var")?);
-    let mut bias = Vec::with_capacity(outputs);
-    for (output, weights) in weights.chunks_exact_mut(shape[1..].iter().product()).enumerate() {
-        let scale = gamma[output] / (variance[output] + EPSILON).sqrt();
-        for weight in weights {
-            *weight *= scale;
-        }
-        bias.push(beta[output] - mean[output] * scale);
-    }
-    Ok(Folded { weights, bias })
-}
-
-/// The patches of 3 × 3 pixels that the first convolution sees, at every second pixel; `(x - 127) / 128` of each value, and
-/// zeros beyond the last row and column, as TensorFlow's `SAME` padding has them.
-fn patches(pixels: &[u8], patches: &mut [f32]) {
-    let out = SIDE / 2;
-    patches.fill(0.0);
-    for (index, patch) in patches.chunks_exact_mut(27).enumerate() {
-        let (y, x) = (index / out * 2, index % out * 2);
-        let columns = 3.min(SIDE - x);
-        for row in 0..3.min(SIDE - y) {
-            let from = ((y + row) * SIDE + x) * 3;
-            let values = pixels[from..from + columns * 3].iter();
-            for (to, value) in patch[row * 9..].iter_mut().zip(values) {
+/// The patches of 3 × 3 pixels that the first convolution sees, at every second pixel of some rows of the result: `(x - 127) / 128`
+/// of each value, zeros beyond the last row and column, as TensorFlow's `SAME` padding has them, and a zero at its end.
+fn patches(pixels: &[u8], first: usize, patches: &mut [f32]) {
+    /// A row of pixels, and one of zeros.
+    const ROW: usize = (SIDE + 1) * 3;
+    for (index, patches) in patches.chunks_exact_mut(SIDE / 2 * PATCH).enumerate() {
+        let mut lines = [[0.0_f32; ROW]; 3];
+        let seen = pixels[(first + index) * 2 * SIDE * 3..].chunks_exact(SIDE * 3);
+        for (line, pixels) in lines.iter_mut().zip(seen) {
+            for (to, value) in line.iter_mut().zip(pixels) {
                 *to = (f32::from(*value) - 127.0) / 128.0;
             }
+        }
+        for (x, patch) in patches.as_chunks_mut::<PATCH>().0.iter_mut().enumerate() {
+            for (row, line) in lines.iter().enumerate() {
+                patch[row * 9..][..9].copy_from_slice(&line[x * 6..][..9]);
+            }
+            patch[27] = 0.0;
         }
     }
 }

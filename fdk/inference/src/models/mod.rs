@@ -8,6 +8,8 @@ pub(crate) mod conv1d;
 pub(crate) mod decoder;
 #[cfg(feature = "vision")]
 pub(crate) mod efficientnet;
+#[cfg(any(feature = "text", feature = "vision"))]
+pub(crate) mod efficientnet_tables;
 #[cfg(feature = "text")]
 pub(crate) mod family;
 #[cfg(feature = "text")]
@@ -20,6 +22,8 @@ pub(crate) mod head;
 pub(crate) mod llama;
 #[cfg(feature = "text")]
 pub(crate) mod pack;
+#[cfg(any(feature = "text", feature = "vision"))]
+pub(crate) mod precision;
 pub(crate) mod probability;
 #[cfg(feature = "speech")]
 pub(crate) mod silero;

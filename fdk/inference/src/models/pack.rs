@@ -1,43 +1,17 @@
 //! An encoder's checkpoint → the tables that the fused kernels read.
 
 use super::family::{Family, Kind, distilbert_name};
+use super::precision::{self, Precision};
 use crate::kernels::encoder::Shape;
 use crate::kernels::functions::Activation;
-use crate::kernels::gemm::{DEPTH, PANEL, STRIP};
+use crate::kernels::gemm::{DEPTH, PANEL};
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::quantised::{BLOCK, Format};
+use crate::kernels::tile::{STRIP, strips};
 use crate::prepared::Maker;
 use candle_core::{Error, Result};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert::{HiddenAct, PositionEmbeddingType};
-
-/// How weights are kept. Sums are f32 in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    /// As they are.
-    F32,
-    /// In half the space; the vectors' cosine to those of f32 is 0.9999 or more.
-    F16,
-    /// In little over a quarter of it, a scale for each 32 inputs of an output, and multiplied in whole numbers; the cosine is
-    /// 0.999 or more, but 0.998 of an empty text and of one repeated letter. Words' vectors stay in half precision.
-    Int8,
-}
-
-impl Precision {
-    /// Its name: `f32`, `f16`, `int8`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Int8 => "int8",
-        }
-    }
-
-    /// The precision of this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::F32, Self::F16, Self::Int8].into_iter().find(|precision| precision.name() == name)
-    }
-}
 
 /// The sizes of a family's encoder, or why the kernels do not compute it.
 pub(crate) fn shape(family: &Family) -> std::result::Result<Shape, String> {
@@ -203,12 +177,7 @@ impl Packer<'_> {
         bias: impl Fn(usize) -> f32,
     ) -> Result<()> {
         let outputs = outputs.next_multiple_of(PANEL);
-        let mut panels = Vec::with_capacity(outputs * depth);
-        for strip in 0..outputs / STRIP {
-            for depth in 0..depth {
-                panels.extend((0..STRIP).map(|output| weight(strip * STRIP + output, depth)));
-            }
-        }
+        let panels = strips(outputs, depth, weight);
         self.maker.add(format!("{name}.bias"), (0..outputs).map(bias).collect::<Vec<f32>>());
         let name_of = format!("{name}.weights");
         match self.precision {
@@ -231,16 +200,7 @@ fn numbers(weights: &VarBuilder<'_>, shape: &[usize], name: &str) -> Result<Vec<
 }
 
 fn halves(numbers: &[f32]) -> Result<Vec<u16>> {
-    let half = |number: &f32| {
-        let half = half::f16::from_f32(*number);
-        if half.is_infinite() && number.is_finite() {
-            return Err(Error::msg(format!(
-                "it has {number}, which half precision has not: prepare it with --precision f32"
-            )));
-        }
-        Ok(half.to_bits())
-    };
-    numbers.iter().map(half).collect()
+    precision::halves(numbers).map_err(Error::msg)
 }
 
 /// Blocks of 32 inputs of an output, each of whole numbers from −127 to 127 and a scale, in the order of the kernels.

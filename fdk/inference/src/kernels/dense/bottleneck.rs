@@ -139,6 +139,7 @@ fn widen(
 #[cfg(test)]
 #[expect(clippy::cast_precision_loss, reason = "small whole numbers")]
 mod tests {
+    use super::super::lined::Table;
     use super::*;
 
     #[test]
@@ -156,8 +157,9 @@ mod tests {
         ] {
             let expand = (inputs != channels)
                 .then(|| Linear::new(&wave(channels * inputs, 0.7), channels, inputs, &wave(channels, 0.3)));
-            let depthwise =
-                Depthwise::new(&wave(channels * kernel * kernel, 1.3), wave(channels, 2.1), kernel, stride);
+            let own = |numbers: &[f32]| Table::Own(Lined::of(numbers));
+            let taps = wave(channels * kernel * kernel, 1.3);
+            let depthwise = Depthwise::new(own(&taps), own(&wave(channels, 2.1)), kernel, stride);
             let project = Linear::new(&wave(outputs * channels, 0.9), outputs, channels, &wave(outputs, 0.1));
             let residual = stride == 1 && inputs == outputs;
             let block = Bottleneck::new(expand, depthwise, project, residual);

@@ -1,18 +1,20 @@
 //! Depthwise convolution over pictures whose channels lie side by side, with bias and `ReLU6` in the same pass. candle loops
 //! over the channels as groups of one, which costs more than all the rest of a mobile network.
 
-use super::elementwise::mul_add;
-use super::lined::Lined;
-use super::share;
+use super::lined::Table;
+use super::{kernel, share};
+use crate::kernels::Isa;
+use crate::kernels::lanes::Lanes;
 use std::ops::Range;
 
-/// Channels that are summed in a register at once.
-const LANES: usize = 8;
 /// Pixels of a row that are summed at once: with a register each they leave room for weights, and 224 and its halves down to 7
 /// are multiples of it.
 const PIXELS: usize = 7;
 /// The most taps of a kernel's row.
 const MOST_TAPS: usize = 8;
+/// The bytes of the lines that a row of the result is made of, of as many channels as are convolved at a time: in the nearest
+/// cache they are still there for the next row.
+const NEAR_BYTES: usize = 24 * 1024;
 
 /// The weights of a depthwise convolution, and its geometry.
 pub(crate) struct Depthwise {
@@ -20,23 +22,17 @@ pub(crate) struct Depthwise {
     kernel: usize,
     stride: usize,
     /// `[kernel × kernel][channels]`.
-    weights: Lined,
-    bias: Vec<f32>,
+    weights: Table<f32>,
+    bias: Table<f32>,
 }
 
 impl Depthwise {
-    /// Takes weights laid out `[channels][kernel × kernel]`, as checkpoints have them.
-    pub(crate) fn new(weights: &[f32], bias: Vec<f32>, kernel: usize, stride: usize) -> Self {
-        let (channels, taps) = (bias.len(), kernel * kernel);
-        assert_eq!(weights.len(), channels * taps, "the shapes do not fit");
+    /// Takes weights laid out tap by tap, each with its channels side by side.
+    pub(crate) fn new(weights: Table<f32>, bias: Table<f32>, kernel: usize, stride: usize) -> Self {
+        let channels = bias.len();
+        assert_eq!(weights.len(), channels * kernel * kernel, "the shapes do not fit");
         assert!(kernel <= MOST_TAPS, "a kernel of {kernel} taps");
-        let mut by_tap = vec![0.0; weights.len()];
-        for (channel, taps_of) in weights.chunks_exact(taps).enumerate() {
-            for (tap, weight) in taps_of.iter().enumerate() {
-                by_tap[tap * channels + channel] = *weight;
-            }
-        }
-        Self { channels, kernel, stride, weights: Lined::of(&by_tap), bias }
+        Self { channels, kernel, stride, weights, bias }
     }
 
     /// The side of the result for a picture of this side: as TensorFlow's `SAME` padding has it.
@@ -74,14 +70,30 @@ impl Depthwise {
 
     /// The rows of the result from one on, as many as fit into `out`, on this thread alone.
     pub(crate) fn rows_from(&self, band: Band<'_>, row: usize, out: &mut [f32]) {
-        let geometry = (band.side, self.padding(band.side), band.first);
-        for (index, out) in out.chunks_exact_mut(self.side(band.side) * self.channels).enumerate() {
-            convolve_row(self, band.numbers, geometry, row + index, out);
+        self.rows_on(*super::ISA, band, row, out);
+    }
+
+    fn rows_on(&self, isa: Option<Isa>, band: Band<'_>, row: usize, out: &mut [f32]) {
+        // SAFETY: the CPU has what `isa` says.
+        #[expect(unsafe_code, reason = "vectors")]
+        unsafe {
+            convolve(isa, self, band, row, out);
         }
     }
 
     fn padding(&self, side: usize) -> usize {
         ((self.side(side) - 1) * self.stride + self.kernel).saturating_sub(side) / 2
+    }
+
+    /// The rows that one of the result sees, and where their weights begin.
+    fn lines<'b>(&self, band: Band<'b>, row: usize) -> (&'b [f32], usize) {
+        let padding = self.padding(band.side);
+        // The taps that fall inside the picture, and the row that the first of them is on.
+        let top = row * self.stride;
+        let taps = padding.saturating_sub(top)..self.kernel.min(band.side + padding - top);
+        let first = top + taps.start - padding - band.first;
+        let line = band.side * self.channels;
+        (&band.numbers[first * line..][..taps.len() * line], taps.start * self.kernel * self.channels)
     }
 }
 
@@ -94,42 +106,69 @@ pub(crate) struct Band<'a> {
     pub(crate) side: usize,
 }
 
-super::dispatch! {
-    /// One row of the result; the tuple is the side of the input, its padding, and the first row that is there.
-    fn convolve_row(
-        layer: &Depthwise,
-        input: &[f32],
-        geometry: (usize, usize, usize),
-        y: usize,
-        out: &mut [f32],
-    ) {
-        let (side, padding, first) = geometry;
-        let (channels, stride) = (layer.channels, layer.stride);
-        // The taps that fall inside the picture, and the row that the first of them is on.
-        let top = y * stride;
-        let taps = padding.saturating_sub(top)..layer.kernel.min(side + padding - top);
-        let row = top + taps.start - padding - first;
-        let lines = &input[row * side * channels..][..taps.len() * side * channels];
-        let weights = &layer.weights[taps.start * layer.kernel * channels..];
-        let width = out.len() / channels;
-        let mut x = 0;
-        while x < width {
-            let inside = x * stride >= padding
-                && (x + PIXELS - 1) * stride + layer.kernel <= side + padding;
-            let group = Group { lines, weights, taps: taps.len(), side, x, padding };
+kernel! {
+    /// The rows of the result from one on, as many as fit into `out`.
+    ///
+    /// # Safety
+    /// `isa` must be what the CPU has.
+    fn convolve(layer: &Depthwise, band: Band<'_>, row: usize, out: &mut [f32]) = convolve_with;
+}
+
+/// A few vectors of channels of all rows, then the next few.
+#[inline(always)]
+unsafe fn convolve_with<L: Lanes>(layer: &Depthwise, band: Band<'_>, row: usize, out: &mut [f32]) {
+    let Depthwise { channels, kernel, .. } = *layer;
+    let line = layer.side(band.side) * channels;
+    let vectors = channels / L::WIDTH;
+    let at_once = (NEAR_BYTES / (kernel * band.side * L::WIDTH * 4)).max(1);
+    for first in (0..vectors).step_by(at_once) {
+        let some = first..(first + at_once).min(vectors);
+        for (index, out) in out.chunks_exact_mut(line).enumerate() {
+            let (lines, weights) = layer.lines(band, row + index);
+            // SAFETY: the caller's.
+            unsafe { row_of::<L>(layer, lines, &layer.weights[weights..], band.side, some.clone(), out) }
+        }
+    }
+    // Channels that fill no vector, which no network of ours has.
+    if vectors * L::WIDTH < channels {
+        for (index, out) in out.chunks_exact_mut(line).enumerate() {
+            let (lines, weights) = layer.lines(band, row + index);
+            rest(layer, lines, &layer.weights[weights..], band.side, vectors * L::WIDTH, out);
+        }
+    }
+}
+
+/// Some vectors of channels of a row.
+#[inline(always)]
+unsafe fn row_of<L: Lanes>(
+    layer: &Depthwise,
+    lines: &[f32],
+    weights: &[f32],
+    side: usize,
+    vectors: Range<usize>,
+    out: &mut [f32],
+) {
+    let Depthwise { channels, stride, kernel, .. } = *layer;
+    let (width, padding) = (out.len() / channels, layer.padding(side));
+    let mut x = 0;
+    while x < width {
+        let group = Group { lines, weights, side, x, padding };
+        let left = x * stride;
+        // SAFETY: the caller's.
+        unsafe {
             if x + PIXELS > width {
-                pixels::<FMA, 1, true>(layer, &group, &mut out[x * channels..][..channels]);
+                pixels::<L, 1, true>(layer, &group, vectors.clone(), &mut out[x * channels..][..channels]);
                 x += 1;
                 continue;
             }
             let out = &mut out[x * channels..][..PIXELS * channels];
-            if inside {
-                pixels::<FMA, PIXELS, false>(layer, &group, out);
+            if left >= padding && left + (PIXELS - 1) * stride + kernel <= side + padding {
+                pixels::<L, PIXELS, false>(layer, &group, vectors.clone(), out);
             } else {
-                pixels::<FMA, PIXELS, true>(layer, &group, out);
+                pixels::<L, PIXELS, true>(layer, &group, vectors.clone(), out);
             }
-            x += PIXELS;
         }
+        x += PIXELS;
     }
 }
 
@@ -139,122 +178,125 @@ struct Group<'a> {
     lines: &'a [f32],
     /// Their weights.
     weights: &'a [f32],
-    /// How many they are.
-    taps: usize,
     side: usize,
     x: usize,
     padding: usize,
 }
 
+impl Group<'_> {
+    /// Which of so many neighbours have this tap inside of the picture: how many are before them, and how many after.
+    #[inline(always)]
+    fn without(&self, count: usize, stride: usize, tap: usize) -> (usize, usize) {
+        let at = self.x * stride + tap;
+        let begin = self.padding.saturating_sub(at).div_ceil(stride).min(count);
+        let end = (self.side + self.padding).saturating_sub(at).div_ceil(stride).clamp(begin, count);
+        if begin == end { (count, 0) } else { (begin, count - end) }
+    }
+}
+
 /// `COUNT` neighbours: their sums do not wait for each other, and a weight is read once. At an `EDGE` some taps are outside of
 /// the picture, where it is zero.
 #[inline(always)]
-fn pixels<const FMA: bool, const COUNT: usize, const EDGE: bool>(
+unsafe fn pixels<L: Lanes, const COUNT: usize, const EDGE: bool>(
     layer: &Depthwise,
     group: &Group<'_>,
+    vectors: Range<usize>,
     out: &mut [f32],
 ) {
     let Depthwise { channels, kernel, stride, .. } = *layer;
-    let Group { lines, weights, taps, side, x, padding } = *group;
-    let column = |pixel: usize, tap: usize| ((x + pixel) * stride + tap).wrapping_sub(padding);
-    let first = (x * stride).checked_sub(padding);
-    let fits = EDGE || first.is_some_and(|first| first + (COUNT - 1) * stride + kernel <= side);
+    let Group { lines, weights, side, x, padding } = *group;
+    let taps = lines.len() / (side * channels);
+    let fits = EDGE
+        || (x * stride).checked_sub(padding).is_some_and(|left| left + (COUNT - 1) * stride + kernel <= side);
+    assert!(fits && kernel <= MOST_TAPS, "a row ends before its last tap");
     assert!(
-        fits && channels == layer.bias.len() && lines.len() == taps * side * channels,
-        "a row ends before its last tap"
-    );
-    assert!(
-        weights.len() >= taps * kernel * channels && out.len() == COUNT * channels,
+        vectors.end * L::WIDTH <= channels
+            && channels == layer.bias.len()
+            && lines.len() == taps * side * channels
+            && weights.len() >= taps * kernel * channels
+            && out.len() == COUNT * channels,
         "the shapes do not fit"
     );
     const { assert!(COUNT == 1 || COUNT == PIXELS) };
-    assert!(kernel <= MOST_TAPS, "a kernel of more taps");
-    // The first pixels of which a tap is outside, and the last ones.
-    let without: [(usize, usize); MOST_TAPS] = std::array::from_fn(|tap| {
-        let outside = |pixel: &usize| column(*pixel, tap) >= side;
-        let before = (0..COUNT).take_while(outside).count();
-        (before, (before..COUNT).rev().take_while(outside).count())
-    });
-    let (whole, _) = layer.bias.as_chunks::<LANES>();
-    for (number, bias) in whole.iter().enumerate() {
-        let from = number * LANES;
-        let mut sums = [*bias; COUNT];
-        for line in 0..taps {
-            for tap in 0..kernel {
-                // SAFETY: the weights have `taps` rows of `kernel` times the channels, as was just asserted.
-                #[expect(unsafe_code, reason = "a check for each vector takes as long as the multiplication")]
-                let weights = unsafe { eight(weights, (line * kernel + tap) * channels + from) };
-                let row = line * side * channels + from;
-                // Which pixels have this tap is known before: a test for each would take as long as the multiplication.
-                macro_rules! add {
-                    ($($pixel:literal)*) => {{
-                        $(if $pixel < COUNT {
-                            let place = row + column($pixel, tap) * channels;
-                            // SAFETY: the column is in the picture, as `without` says or, at no edge, the assertion; and the
-                            // lines are `taps` rows of it.
-                            #[expect(unsafe_code, reason = "as above")]
-                            let values = unsafe { eight(lines, place) };
-                            let sums = &mut sums[$pixel % COUNT];
-                            for lane in 0..LANES {
-                                sums[lane] = mul_add::<FMA>(values[lane], weights[lane], sums[lane]);
+    let mut without = [(0, 0); MOST_TAPS];
+    if EDGE {
+        for (tap, without) in without.iter_mut().enumerate().take(kernel) {
+            *without = group.without(COUNT, stride, tap);
+        }
+    }
+    let apart = stride * channels;
+    for vector in vectors {
+        let from = vector * L::WIDTH;
+        // SAFETY: the caller's; the bias, the weights and the result have the vector of each channel, as was just asserted.
+        // A column is in the picture, as `without` says or, at no edge, the assertion; and the lines are `taps` rows of it.
+        unsafe {
+            let mut sums = [L::load(layer.bias.as_ptr().add(from)); COUNT];
+            for line in 0..taps {
+                for tap in 0..kernel {
+                    let weights = L::load(weights.as_ptr().add((line * kernel + tap) * channels + from));
+                    // At the left edge the first column may be before the picture, where nothing is read.
+                    let column = (x * stride + tap).wrapping_sub(padding);
+                    let first = lines.as_ptr().add(line * side * channels + from);
+                    let first = first.wrapping_add(column.wrapping_mul(channels));
+                    // Which pixels have this tap is known before: a test for each would take as long as the multiplication.
+                    macro_rules! add {
+                        ($($pixel:literal)*) => {{
+                            $(if $pixel < COUNT {
+                                let sum = &mut sums[$pixel % COUNT];
+                                *sum = L::fma(L::load(first.wrapping_add($pixel * apart)), weights, *sum);
+                            })*
+                        }};
+                    }
+                    match if EDGE { without[tap % MOST_TAPS] } else { (0, 0) } {
+                        (0, 0) => add!(0 1 2 3 4 5 6),
+                        (1, 0) => add!(1 2 3 4 5 6),
+                        (2, 0) => add!(2 3 4 5 6),
+                        (0, 1) => add!(0 1 2 3 4 5),
+                        (0, 2) => add!(0 1 2 3 4),
+                        (before, after) => {
+                            macro_rules! some {
+                                ($($pixel:literal)*) => {
+                                    $(if (before..COUNT - after).contains(&$pixel) { add!($pixel) })*
+                                };
                             }
-                        })*
-                    }};
-                }
-                match if EDGE { without[tap % MOST_TAPS] } else { (0, 0) } {
-                    (0, 0) => add!(0 1 2 3 4 5 6),
-                    (1, 0) => add!(1 2 3 4 5 6),
-                    (2, 0) => add!(2 3 4 5 6),
-                    (0, 1) => add!(0 1 2 3 4 5),
-                    (0, 2) => add!(0 1 2 3 4),
-                    (before, after) => {
-                        macro_rules! some {
-                            ($($pixel:literal)*) => {
-                                $(if (before..COUNT - after).contains(&$pixel) { add!($pixel) })*
-                            };
+                            some!(0 1 2 3 4 5 6);
                         }
-                        some!(0 1 2 3 4 5 6);
                     }
                 }
             }
-        }
-        for (pixel, sums) in sums.iter().enumerate() {
-            let start = pixel * channels + from;
-            if let Ok(out) = <&mut [f32; LANES]>::try_from(&mut out[start..start + LANES]) {
-                *out = sums.map(|sum| sum.clamp(0.0, 6.0));
+            for (pixel, sum) in sums.iter().enumerate() {
+                let cut = L::min(L::splat(6.0), L::max(L::zero(), *sum));
+                L::store(out.as_mut_ptr().add(pixel * channels + from), cut);
             }
-        }
-    }
-    // Channels that fill no vector, which no network of ours has.
-    for channel in whole.len() * LANES..channels {
-        for pixel in 0..COUNT {
-            let mut sum = layer.bias[channel];
-            for line in 0..taps {
-                for tap in (0..kernel).filter(|tap| column(pixel, *tap) < side) {
-                    let value = lines[(line * side + column(pixel, tap)) * channels + channel];
-                    sum = mul_add::<FMA>(value, weights[(line * kernel + tap) * channels + channel], sum);
-                }
-            }
-            out[pixel * channels + channel] = sum.clamp(0.0, 6.0);
         }
     }
 }
 
-/// The eight numbers from a place on.
-///
-/// # Safety
-/// They must be there.
-#[expect(unsafe_code, reason = "a check for each vector takes as long as the multiplication")]
-#[inline(always)]
-unsafe fn eight(numbers: &[f32], from: usize) -> [f32; LANES] {
-    debug_assert!(from + LANES <= numbers.len());
-    // SAFETY: the caller's promise; an array has the alignment of its numbers.
-    unsafe { numbers.as_ptr().add(from).cast::<[f32; LANES]>().read() }
+/// The channels of a row from one on, a number at a time.
+fn rest(layer: &Depthwise, lines: &[f32], weights: &[f32], side: usize, from: usize, out: &mut [f32]) {
+    let Depthwise { channels, kernel, stride, .. } = *layer;
+    let (taps, padding) = (lines.len() / (side * channels), layer.padding(side));
+    for (x, out) in out.chunks_exact_mut(channels).enumerate() {
+        for channel in from..channels {
+            let mut sum = layer.bias[channel];
+            for line in 0..taps {
+                for tap in 0..kernel {
+                    let column = (x * stride + tap).wrapping_sub(padding);
+                    if column < side {
+                        let value = lines[(line * side + column) * channels + channel];
+                        sum += value * weights[(line * kernel + tap) * channels + channel];
+                    }
+                }
+            }
+            out[channel] = sum.clamp(0.0, 6.0);
+        }
+    }
 }
 
 #[cfg(test)]
 #[expect(clippy::cast_precision_loss, reason = "small whole numbers")]
 mod tests {
+    use super::super::lined::Lined;
     use super::*;
     use candle_core::{Device, Tensor};
 
@@ -269,13 +311,21 @@ mod tests {
             let input = wave(side * side * channels, 0.7);
             let weights = wave(channels * kernel * kernel, 1.3);
             let bias = wave(channels, 2.1);
-            let layer = Depthwise::new(&weights, bias.clone(), kernel, stride);
+            let own = |numbers: &[f32]| Table::Own(Lined::of(numbers));
+            let layer = Depthwise::new(own(&weights), own(&bias), kernel, stride);
             let out_side = layer.side(side);
             let mut ours = vec![0.0; out_side * out_side * channels];
             layer.run(&input, side, &mut ours);
+            let band = Band { numbers: &input, first: 0, side };
+            let of_each = Isa::all().into_iter().map(Some).chain([None]).map(|isa| {
+                let mut out = vec![f32::NAN; ours.len()];
+                layer.rows_on(isa, band, 0, &mut out);
+                (isa, out)
+            });
+            let of_each: Vec<_> = of_each.collect();
 
             let device = Device::Cpu;
-            let tensor = Tensor::from_vec(input, (1, side, side, channels), &device)
+            let tensor = Tensor::from_slice(&input, (1, side, side, channels), &device)
                 .unwrap()
                 .permute((0, 3, 1, 2))
                 .unwrap();
@@ -283,14 +333,18 @@ mod tests {
             let (before, after) = (total / 2, total - total / 2);
             let tensor =
                 tensor.pad_with_zeros(2, before, after).unwrap().pad_with_zeros(3, before, after).unwrap();
-            let weights = Tensor::from_vec(weights, (channels, 1, kernel, kernel), &device).unwrap();
+            let weights = Tensor::from_vec(weights, (kernel, kernel, channels, 1), &device).unwrap();
+            let weights = weights.permute((2, 3, 0, 1)).unwrap().contiguous().unwrap();
             let out = tensor.contiguous().unwrap().conv2d(&weights, 0, stride, 1, channels).unwrap();
             let bias = Tensor::from_vec(bias, (1, channels, 1, 1), &device).unwrap();
             let out = out.broadcast_add(&bias).unwrap().clamp(0.0_f32, 6.0_f32).unwrap();
             let theirs = out.permute((0, 2, 3, 1)).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
             assert_eq!(ours.len(), theirs.len());
-            for (ours, theirs) in ours.iter().zip(&theirs) {
-                assert!((ours - theirs).abs() < 1e-4, "{side} {channels} {kernel} {stride}: {ours} {theirs}");
+            for (isa, ours) in of_each.iter().chain([&(*super::super::ISA, ours)]) {
+                for (ours, theirs) in ours.iter().zip(&theirs) {
+                    let close = (ours - theirs).abs() < 1e-4;
+                    assert!(close, "{isa:?} {side} {channels} {kernel} {stride}: {ours} {theirs}");
+                }
             }
         }
     }

@@ -9,7 +9,8 @@ pub(crate) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// e^x, within 2e-7 of it, for x ≤ 88; below -87 it is next to zero.
+/// e^x, within 2e-7 of it, for x ≤ 88; below -80 it is zero. Of what is next to zero, a share or a product would be no normal
+/// number, and a multiplication with one takes an Intel CPU a hundred times as long.
 #[cfg(feature = "speech")]
 #[inline(always)]
 #[expect(
@@ -24,7 +25,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number.
     const ROUND: f32 = 12_582_912.0;
-    let x = x.clamp(-87.0, 88.0);
+    let (least, x) = (x < -80.0, x.clamp(-80.0, 88.0));
     let n = (x * LOG2_E + ROUND) - ROUND;
     let r = (x - n * LN2_HIGH) - n * LN2_LOW;
     // Taylor's series; the next term is below 2e-8 of the sum.
@@ -34,7 +35,8 @@ pub(crate) fn exp(x: f32) -> f32 {
     let series = 1.0 / 6.0 + r * series;
     let series = 0.5 + r * series;
     let power = 1.0 + r * (1.0 + r * series);
-    power * f32::from_bits(((n as i32 + 127) as u32) << 23)
+    let power = power * f32::from_bits(((n as i32 + 127) as u32) << 23);
+    if least { 0.0 } else { power }
 }
 
 #[cfg(feature = "speech")]
@@ -111,13 +113,24 @@ mod tests {
 
     #[test]
     fn exp_is_that_of_the_library() {
-        let mut x = -87.0_f32;
+        let mut x = -80.0_f32;
         while x < 88.0 {
             let (ours, exact) = (f64::from(exp(x)), f64::from(x).exp());
             assert!((ours / exact - 1.0).abs() < 3e-7, "{x}: {ours} {exact}");
             x += 0.013;
         }
-        assert!(exp(f32::NEG_INFINITY) < 1e-37);
+        assert_eq!([exp(f32::NEG_INFINITY), exp(-80.01)], [0.0, 0.0]);
+        assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn no_result_is_subnormal() {
+        let mut numbers: Vec<f32> = (0..4000).map(|i| i as f32 / -100.0).collect();
+        gelu(&mut numbers);
+        assert!(numbers.iter().all(|x| *x == 0.0 || x.is_normal()));
+        let mut scores: Vec<f32> = (0..1500).map(|i| i as f32 / -10.0).collect();
+        crate::kernels::dense::attention::softmax(&mut scores, 1500);
+        assert!(scores.iter().all(|x| *x == 0.0 || x.is_normal()));
     }
 
     #[test]

@@ -1,61 +1,96 @@
 //! Numbers that begin at a line of the cache: a vector that lies across two of them takes two loads.
 
+#[cfg(feature = "vision")]
+use crate::numbers::Numbers;
+use bytemuck::AnyBitPattern;
 use std::ops::Deref;
 
-/// A line, in numbers and in bytes.
-const LINE: usize = 16;
-const BYTES: usize = LINE * size_of::<f32>();
+/// A line in bytes.
+const LINE: usize = 64;
 
 /// Numbers in memory of their own. Its start is found when it is allocated, and it is never grown in place.
-#[derive(Default)]
-pub(crate) struct Lined {
-    numbers: Vec<f32>,
+#[derive(Debug)]
+pub(crate) struct Lined<T = f32> {
+    numbers: Vec<T>,
     start: usize,
     count: usize,
 }
 
-impl Lined {
+impl<T> Default for Lined<T> {
+    fn default() -> Self {
+        Self { numbers: Vec::new(), start: 0, count: 0 }
+    }
+}
+
+impl<T: Copy + Default> Lined<T> {
     /// Takes numbers in.
-    pub(crate) fn of(numbers: &[f32]) -> Self {
+    pub(crate) fn of(numbers: &[T]) -> Self {
         let mut lined = Self::default();
         lined.room(numbers.len()).copy_from_slice(numbers);
         lined
     }
 
     /// Room for so many. What was there stays only where there was as much room before.
-    pub(crate) fn room(&mut self, count: usize) -> &mut [f32] {
+    pub(crate) fn room(&mut self, count: usize) -> &mut [T] {
         if self.start + count > self.numbers.len() {
-            self.numbers = vec![0.0; count + LINE];
-            self.start = self.numbers.as_ptr().align_offset(BYTES).min(LINE);
+            let most = LINE / size_of::<T>();
+            self.numbers = vec![T::default(); count + most];
+            self.start = self.numbers.as_ptr().align_offset(LINE).min(most);
         }
         self.count = count;
         &mut self.numbers[self.start..self.start + count]
     }
 }
 
-impl Deref for Lined {
-    type Target = [f32];
+impl<T> Deref for Lined<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[f32] {
+    fn deref(&self) -> &[T] {
         &self.numbers[self.start..self.start + self.count]
+    }
+}
+
+/// Numbers that stay as they are.
+#[derive(Debug)]
+pub(crate) enum Table<T> {
+    #[cfg_attr(
+        not(any(feature = "speech", test)),
+        allow(dead_code, reason = "those of pictures are in a file")
+    )]
+    Own(Lined<T>),
+    /// In a prepared file, whose tables begin at lines.
+    #[cfg(feature = "vision")]
+    Mapped(Numbers<T>),
+}
+
+impl<T: AnyBitPattern> Deref for Table<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Own(numbers) => numbers,
+            #[cfg(feature = "vision")]
+            Self::Mapped(numbers) => numbers.get(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BYTES, Lined};
+    use super::{LINE, Lined};
 
     #[test]
     fn it_begins_at_a_line_and_keeps_what_fits() {
-        let mut lined = Lined::of(&[1.0, 2.0, 3.0]);
+        let mut lined = Lined::of(&[1.0_f32, 2.0, 3.0]);
         assert_eq!(*lined, [1.0, 2.0, 3.0]);
         for count in [1, 17, 5, 100_000, 16] {
             assert_eq!(lined.room(count).len(), count);
             assert_eq!(lined.len(), count);
-            assert_eq!(lined.as_ptr().align_offset(BYTES), 0);
+            assert_eq!(lined.as_ptr().align_offset(LINE), 0);
         }
         lined.room(16).fill(4.0);
         lined.room(8);
         assert_eq!(*lined, [4.0; 8]);
+        assert_eq!(Lined::of(&[1_u16; 99]).as_ptr().align_offset(LINE), 0);
     }
 }

@@ -1,19 +1,27 @@
-//! `A · Wᵀ + bias` with weights packed once, when the model is opened: sixteen outputs at a time lie side by side, as f32 or
-//! as the f16 they were stored in.
+//! `A · Wᵀ + bias` with weights packed once: in strips of sixteen outputs, as f32 or as the f16 they were stored in.
+
+#[cfg(target_arch = "x86_64")]
+mod brief;
+mod vector;
 
 #[cfg(feature = "speech")]
 use super::elementwise;
-use super::lined::Lined;
+use super::lined::{Lined, Table};
+#[cfg(feature = "vision")]
+use crate::error::Error;
+use crate::kernels::Isa;
+use crate::kernels::tile::{STRIP, strips};
+#[cfg(feature = "vision")]
+use crate::prepared::Prepared;
+use std::cell::RefCell;
 use std::ops::Range;
 
-/// Outputs in a panel: two vectors of eight.
-const WIDE: usize = 16;
-/// Rows that are computed at once: with two vectors each they fill twelve of the sixteen registers.
+/// Blocks of rows are of a multiple of these, the rows of a tile.
 const TALL: usize = 6;
 /// About the bytes of A, and a quarter of those of the outputs, that one worker takes up at a time: what a second-level cache
 /// has room for.
 const BLOCK_BYTES: usize = 128 * 1024;
-/// From so many rows on it pays to widen an f16 panel once instead of in the innermost loop.
+/// From so many rows on it pays to widen f16 weights once instead of in the innermost loop.
 const WIDEN_FROM: usize = 12;
 
 /// Weights of so many bytes stay in the nearest cache beside a few rows, which are then finished before the next few.
@@ -24,19 +32,45 @@ const FEW: usize = 4 * TALL;
 /// Multiplications below which a second thread costs more than it brings: it takes some microseconds to wake.
 const SMALL: usize = 1 << 18;
 
+thread_local! {
+    static ROOM: RefCell<Room> = RefCell::default();
+}
+
+/// What a thread needs for weights and rows of another type than they are kept in, kept from call to call.
+#[derive(Default)]
+struct Room {
+    wide: Lined,
+    #[cfg(target_arch = "x86_64")]
+    brief: Lined<u16>,
+    #[cfg(target_arch = "x86_64")]
+    near: Lined<u16>,
+}
+
 /// The weights of a linear layer, packed.
 pub(crate) struct Linear {
     inputs: usize,
     outputs: usize,
-    /// `[outputs / 16][inputs][16]`, the last panel filled up with zeros.
-    panels: Panels,
-    bias: Vec<f32>,
+    weights: Weights,
+    /// Of as many outputs as the strips have.
+    bias: Table<f32>,
 }
 
-enum Panels {
-    F32(Lined),
-    #[cfg_attr(not(feature = "speech"), expect(dead_code, reason = "pictures have weights of f32"))]
-    F16(Vec<half::f16>),
+/// In strips, the last filled up with zeros.
+enum Weights {
+    F32(Table<f32>),
+    /// By their bits.
+    F16(Table<u16>, Products),
+}
+
+/// How weights of half precision are multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Products {
+    /// Widened to f32.
+    #[cfg_attr(not(feature = "speech"), allow(dead_code, reason = "only Whisper's are"))]
+    Exact,
+    /// Where the CPU can, rounded to bfloat16 as the inputs are.
+    #[cfg_attr(not(feature = "vision"), allow(dead_code, reason = "only those of pictures are"))]
+    Brief,
 }
 
 /// What is done to the outputs while they are in registers, or GELU in the cache.
@@ -56,38 +90,61 @@ pub(crate) enum Then<'a> {
 
 impl Linear {
     /// Packs weights of `outputs` rows of `inputs` numbers each. The bias may be empty.
+    #[cfg(any(feature = "speech", test))]
     pub(crate) fn new(weights: &[f32], outputs: usize, inputs: usize, bias: &[f32]) -> Self {
         assert_eq!(weights.len(), outputs * inputs, "the shapes do not fit");
-        let panels = pack(outputs, inputs, 0.0, |output, input| weights[output * inputs + input]);
-        let panels = Panels::F32(Lined::of(&panels));
-        Self { inputs, outputs, panels, bias: padded(bias, outputs) }
+        Self {
+            bias: padded(bias, outputs),
+            ..Self::of(outputs, inputs, |output, input| weights[output * inputs + input])
+        }
     }
 
     /// Packs what is given output by output and input by input, without a bias.
-    #[cfg(feature = "speech")]
+    #[cfg(any(feature = "speech", test))]
     pub(crate) fn of(outputs: usize, inputs: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
-        let panels = Panels::F32(Lined::of(&pack(outputs, inputs, 0.0, weight)));
-        Self { inputs, outputs, panels, bias: padded(&[], outputs) }
-    }
-
-    /// Adds the weights of one output to a list, as they were before they were packed.
-    #[cfg(feature = "speech")]
-    pub(crate) fn row(&self, output: usize, row: &mut Vec<f32>) {
-        let first = output / WIDE * self.inputs * WIDE + output % WIDE;
-        let places = (0..self.inputs).map(|input| first + input * WIDE);
-        match &self.panels {
-            Panels::F32(panels) => row.extend(places.map(|at| panels[at])),
-            Panels::F16(panels) => row.extend(places.map(|at| panels[at].to_f32())),
-        }
+        let weights = strips(
+            outputs,
+            inputs,
+            |output, input| if output < outputs { weight(output, input) } else { 0.0 },
+        );
+        let weights = Weights::F32(Table::Own(Lined::of(&weights)));
+        Self { inputs, outputs, weights, bias: padded(&[], outputs) }
     }
 
     /// As [`Linear::new`], kept in half precision: half the memory to read through, and widened in a register.
     #[cfg(feature = "speech")]
     pub(crate) fn half(weights: &[half::f16], outputs: usize, inputs: usize, bias: &[f32]) -> Self {
         assert_eq!(weights.len(), outputs * inputs, "the shapes do not fit");
-        let weight = |output, input| weights[output * inputs + input];
-        let panels = Panels::F16(pack(outputs, inputs, half::f16::ZERO, weight));
-        Self { inputs, outputs, panels, bias: padded(bias, outputs) }
+        let weight = |output: usize, input: usize| {
+            if output < outputs { weights[output * inputs + input].to_bits() } else { 0 }
+        };
+        let weights = Table::Own(Lined::of(&strips(outputs, inputs, weight)));
+        Self { inputs, outputs, weights: Weights::F16(weights, Products::Exact), bias: padded(bias, outputs) }
+    }
+
+    /// The layer of this name in a prepared file, in place.
+    #[cfg(feature = "vision")]
+    pub(crate) fn open(file: &Prepared, name: &str, outputs: usize, inputs: usize) -> Result<Self, Error> {
+        let filled = outputs.next_multiple_of(STRIP);
+        let (name, bias) = (format!("{name}.weights"), format!("{name}.bias"));
+        let weights = match file.precision() {
+            "f32" => Weights::F32(Table::Mapped(file.exactly(&name, filled * inputs)?)),
+            _ => Weights::F16(Table::Mapped(file.exactly(&name, filled * inputs)?), Products::Brief),
+        };
+        Ok(Self { inputs, outputs, weights, bias: Table::Mapped(file.exactly(&bias, filled)?) })
+    }
+
+    /// Adds the weights of one output to a list, as they were before they were packed.
+    #[cfg(feature = "speech")]
+    pub(crate) fn row(&self, output: usize, row: &mut Vec<f32>) {
+        let first = output / STRIP * self.inputs * STRIP + output % STRIP;
+        let places = (0..self.inputs).map(|input| first + input * STRIP);
+        match &self.weights {
+            Weights::F32(weights) => row.extend(places.map(|at| weights[at])),
+            Weights::F16(weights, _) => {
+                row.extend(places.map(|at| half::f16::from_bits(weights[at]).to_f32()))
+            }
+        }
     }
 
     /// How many numbers a row of the result has.
@@ -104,9 +161,16 @@ impl Linear {
         }
         let threads = *super::THREADS;
         if rows == 1 {
-            let share = self.outputs.div_ceil(threads).next_multiple_of(WIDE);
+            let share = self.outputs.div_ceil(threads).next_multiple_of(STRIP);
             super::share(out, share, |index, out| {
-                self.columns(a, 1, index * share..index * share + out.len(), then.from(index * share), out);
+                self.columns(
+                    *super::ISA,
+                    a,
+                    1,
+                    index * share..index * share + out.len(),
+                    then.from(index * share),
+                    out,
+                );
             });
             return;
         }
@@ -117,50 +181,79 @@ impl Linear {
         super::share(out, block * self.outputs, |index, out| {
             let rows = out.len() / self.outputs;
             let then = then.from(index * block * self.outputs);
-            self.columns(&a[index * block * self.inputs..], rows, 0..self.outputs, then, out);
+            self.run_here(&a[index * block * self.inputs..], rows, then, out);
         });
     }
 
     /// As [`Linear::run`], on this thread alone.
     pub(crate) fn run_here(&self, a: &[f32], rows: usize, then: Then<'_>, out: &mut [f32]) {
-        self.columns(a, rows, 0..self.outputs, then, out);
+        self.columns(*super::ISA, a, rows, 0..self.outputs, then, out);
     }
 
     /// Some outputs of every row, one row after the other in `out`; where one row has only a part of its outputs here, `then`
     /// begins at that part.
-    fn columns(&self, a: &[f32], rows: usize, some: Range<usize>, then: Then<'_>, out: &mut [f32]) {
-        let (size, count) = (self.inputs * WIDE, some.len());
-        let at_once = if size * count.div_ceil(WIDE) * 4 <= NEAR_BYTES { FEW } else { rows };
-        let mut wide = Lined::default();
-        for row in (0..rows).step_by(at_once.max(1)) {
-            let out = &mut out[row * count..];
-            for column in (0..count).step_by(WIDE) {
-                let panel = (some.start + column) / WIDE;
-                let tile = Tile {
-                    a: &a[row * self.inputs..],
-                    inputs: self.inputs,
-                    rows: at_once.min(rows - row),
-                    column,
-                    stride: count,
-                    width: WIDE.min(count - column),
-                    then: then.from(row * count),
-                };
-                let bias = &self.bias[panel * WIDE..][..WIDE];
-                let range = panel * size..(panel + 1) * size;
-                match &self.panels {
-                    Panels::F32(panels) => tile.run(&panels[range], bias, out),
-                    Panels::F16(panels) if tile.rows < WIDEN_FROM => tile.run_half(&panels[range], bias, out),
-                    Panels::F16(panels) => {
-                        widen(&panels[range], wide.room(size));
-                        tile.run(&wide, bias, out);
+    fn columns(
+        &self,
+        isa: Option<Isa>,
+        a: &[f32],
+        rows: usize,
+        some: Range<usize>,
+        then: Then<'_>,
+        out: &mut [f32],
+    ) {
+        ROOM.with_borrow_mut(|room| {
+            let (size, count) = (self.inputs * STRIP, some.len());
+            let brief = self.rounded(isa, &a[..rows * self.inputs], room);
+            let at_once = if size * count.div_ceil(STRIP) * 4 <= NEAR_BYTES { FEW } else { rows };
+            for row in (0..rows).step_by(at_once.max(1)) {
+                let out = &mut out[row * count..];
+                for column in (0..count).step_by(Tile::WIDEST) {
+                    let tile = Tile {
+                        a: &a[row * self.inputs..],
+                        inputs: self.inputs,
+                        rows: at_once.min(rows - row),
+                        column,
+                        stride: count,
+                        width: Tile::WIDEST.min(count - column),
+                        then: then.from(row * count),
+                    };
+                    let first = (some.start + column) / STRIP;
+                    let strips = first..first + tile.strips();
+                    let bias = &self.bias[strips.start * STRIP..strips.end * STRIP];
+                    let range = strips.start * size..strips.end * size;
+                    match &self.weights {
+                        Weights::F32(weights) => tile.run(isa, &weights[range], bias, out),
+                        #[cfg(target_arch = "x86_64")]
+                        Weights::F16(weights, _) if brief => {
+                            let input = &room.brief[row * self.inputs..];
+                            tile.run_brief(input, &weights[range], bias, &mut room.near, out);
+                        }
+                        Weights::F16(weights, _) => {
+                            tile.run_half(isa, &weights[range], bias, &mut room.wide, out)
+                        }
                     }
                 }
             }
-        }
+        });
         #[cfg(feature = "speech")]
         if matches!(then, Then::Gelu) {
             elementwise::gelu(out);
         }
+    }
+
+    /// Rounds the inputs where that is how they are multiplied.
+    fn rounded(&self, isa: Option<Isa>, a: &[f32], room: &mut Room) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if matches!(self.weights, Weights::F16(_, Products::Brief))
+            && isa == Some(Isa::Avx512Bf16)
+            && self.inputs.is_multiple_of(2)
+        {
+            // SAFETY: the CPU has what `isa` says.
+            unsafe { brief::round(a, room.brief.room(a.len())) };
+            return true;
+        }
+        let _ = (isa, a, room);
+        false
     }
 }
 
@@ -184,42 +277,14 @@ impl Then<'_> {
     }
 }
 
-fn padded(bias: &[f32], outputs: usize) -> Vec<f32> {
+#[cfg(any(feature = "speech", test))]
+fn padded(bias: &[f32], outputs: usize) -> Table<f32> {
     let mut padded = bias.to_vec();
-    padded.resize(outputs.next_multiple_of(WIDE), 0.0);
-    padded
+    padded.resize(outputs.next_multiple_of(STRIP), 0.0);
+    Table::Own(Lined::of(&padded))
 }
 
-fn pack<T: Copy>(outputs: usize, inputs: usize, zero: T, weight: impl Fn(usize, usize) -> T) -> Vec<T> {
-    let mut packed = Vec::with_capacity(outputs.next_multiple_of(WIDE) * inputs);
-    for first in (0..outputs).step_by(WIDE) {
-        for input in 0..inputs {
-            let each = (first..first + WIDE)
-                .map(|output| if output < outputs { weight(output, input) } else { zero });
-            packed.extend(each);
-        }
-    }
-    packed
-}
-
-super::dispatch! {
-    /// f16 to f32.
-    fn widen(from: &[half::f16], to: &mut [f32]) {
-        #[cfg(target_arch = "x86_64")]
-        if super::avx2() {
-            // SAFETY: the CPU has f16c; both slices are walked in whole eights of the same number.
-            #[expect(unsafe_code, reason = "vectors")]
-            unsafe {
-                return vector::widen(from, to);
-            }
-        }
-        for (from, to) in from.iter().zip(to) {
-            *to = from.to_f32();
-        }
-    }
-}
-
-/// One panel against all rows of a block.
+/// One or two strips against all rows of a block.
 struct Tile<'a> {
     a: &'a [f32],
     inputs: usize,
@@ -234,55 +299,43 @@ struct Tile<'a> {
 }
 
 impl Tile<'_> {
-    fn run(&self, panel: &[f32], bias: &[f32], out: &mut [f32]) {
-        #[cfg(target_arch = "x86_64")]
-        if super::avx2() {
-            // SAFETY: the CPU has AVX2 and FMA.
-            #[expect(unsafe_code, reason = "vectors")]
-            unsafe {
-                return vector::tile(self, panel, bias, out);
-            }
-        }
-        self.plain(|at| panel[at], bias, out);
+    /// Two strips.
+    const WIDEST: usize = 2 * STRIP;
+
+    fn strips(&self) -> usize {
+        self.width.div_ceil(STRIP)
     }
 
-    fn run_half(&self, panel: &[half::f16], bias: &[f32], out: &mut [f32]) {
-        #[cfg(target_arch = "x86_64")]
-        if super::avx2() {
-            // SAFETY: the CPU has AVX2, FMA and F16C.
-            #[expect(unsafe_code, reason = "vectors")]
-            unsafe {
-                return vector::tile_half(self, panel, bias, out);
-            }
-        }
-        self.plain(|at| panel[at].to_f32(), bias, out);
+    fn run(&self, isa: Option<Isa>, weights: &[f32], bias: &[f32], out: &mut [f32]) {
+        // SAFETY: the CPU has what `isa` says.
+        unsafe { vector::strips(isa, self, weights, bias, out) }
     }
 
-    /// Writes the sums of a row, of which a panel may have too many.
-    fn put(&self, row: usize, sums: &[f32; WIDE], out: &mut [f32]) {
-        let start = row * self.stride + self.column;
-        for (lane, (to, sum)) in out[start..start + self.width].iter_mut().zip(sums).enumerate() {
-            *to = self.then.apply(start + lane, *sum);
+    fn run_half(&self, isa: Option<Isa>, weights: &[u16], bias: &[f32], wide: &mut Lined, out: &mut [f32]) {
+        // SAFETY: as above.
+        unsafe {
+            if self.rows < WIDEN_FROM {
+                return vector::strips_half(isa, self, weights, bias, out);
+            }
+            let wide = wide.room(weights.len());
+            vector::widen(isa, weights, wide);
+            vector::strips(isa, self, wide, bias, out);
         }
     }
 
-    fn plain(&self, weight: impl Fn(usize) -> f32, bias: &[f32], out: &mut [f32]) {
-        for row in 0..self.rows {
-            let mut sums = [0.0_f32; WIDE];
-            sums.copy_from_slice(bias);
-            for (input, a) in self.a[row * self.inputs..][..self.inputs].iter().enumerate() {
-                for (lane, sum) in sums.iter_mut().enumerate() {
-                    *sum += a * weight(input * WIDE + lane);
-                }
-            }
-            self.put(row, &sums, out);
-        }
+    #[cfg(target_arch = "x86_64")]
+    fn run_brief(
+        &self,
+        input: &[u16],
+        weights: &[u16],
+        bias: &[f32],
+        near: &mut Lined<u16>,
+        out: &mut [f32],
+    ) {
+        // SAFETY: inputs are rounded only where the CPU has the features.
+        unsafe { brief::strips(self, input, weights, bias, near.room(weights.len()), out) }
     }
 }
-
-#[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "vectors; each function says what it relies on")]
-mod vector;
 
 #[cfg(test)]
 mod tests {
@@ -302,60 +355,138 @@ mod tests {
         (0..count).map(|_| next() as f32).collect()
     }
 
+    const SHAPES: [(usize, usize, usize); 9] = [
+        (1, 3, 1),
+        (1, 384, 1000),
+        (2, 17, 24),
+        (7, 96, 40),
+        (61, 24, 40),
+        (49, 320, 130),
+        (23, 28, 16),
+        (25, 240, 48),
+        (100, 1, 16),
+    ];
+
+    fn halved(weights: &[f32]) -> Vec<half::f16> {
+        weights.iter().map(|x| half::f16::from_f32(*x)).collect()
+    }
+
+    /// A layer as a prepared file of half precision has it.
+    #[cfg(feature = "vision")]
+    fn brief(weights: &[f32], outputs: usize, inputs: usize, bias: &[f32]) -> Linear {
+        let halves = halved(weights);
+        let weight = |output: usize, input: usize| {
+            if output < outputs { halves[output * inputs + input].to_bits() } else { 0 }
+        };
+        let weights = Table::Own(Lined::of(&strips(outputs, inputs, weight)));
+        Linear {
+            inputs,
+            outputs,
+            weights: Weights::F16(weights, Products::Brief),
+            bias: padded(bias, outputs),
+        }
+    }
+
+    /// Runs a layer with everything that can be done to its outputs, on whatever can run here.
+    fn check(linear: &Linear, a: &[f32], rows: usize, expected: impl Fn(Option<Isa>) -> Vec<f32>) {
+        let outputs = linear.outputs;
+        let isas = Isa::all().into_iter().map(Some).chain([None]);
+        for isa in isas {
+            let expected = expected(isa);
+            let other = noise(rows * outputs, 4);
+            let run = |then: Then<'_>| {
+                let mut out = vec![f32::NAN; rows * outputs];
+                linear.columns(isa, a, rows, 0..outputs, then, &mut out);
+                out
+            };
+            let added = run(Then::Add(&other));
+            #[cfg(feature = "vision")]
+            let cut = run(Then::Relu6);
+            for (index, ours) in run(Then::Keep).into_iter().enumerate() {
+                let of = || format!("{isa:?} {rows}×{}×{outputs} at {index}", linear.inputs);
+                let close = |x: f32, y: f32| assert!((x - y).abs() < 2e-4, "{}: {x} {y}", of());
+                close(ours, expected[index]);
+                close(added[index], expected[index] + other[index]);
+                #[cfg(feature = "vision")]
+                close(cut[index], expected[index].clamp(0.0, 6.0));
+            }
+            if rows == 1 && outputs > 2 * STRIP {
+                let mut out = vec![f32::NAN; outputs - 2 * STRIP];
+                linear.columns(isa, a, 1, 2 * STRIP..outputs, Then::Keep, &mut out);
+                let exact = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                assert_eq!(
+                    exact(&out),
+                    exact(&run(Then::Keep)[2 * STRIP..]),
+                    "a part is as it is in the whole"
+                );
+            }
+        }
+    }
+
+    fn product(a: &[f32], weights: &[f32], bias: &[f32], inputs: usize) -> Vec<f32> {
+        let device = Device::Cpu;
+        let weights = Tensor::from_slice(weights, (bias.len(), inputs), &device).unwrap();
+        let a = Tensor::from_slice(a, (a.len() / inputs, inputs), &device).unwrap();
+        let bias = Tensor::from_slice(bias, bias.len(), &device).unwrap();
+        let product = a.matmul(&weights.t().unwrap()).unwrap().broadcast_add(&bias).unwrap();
+        product.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    }
+
     #[test]
     fn products_are_those_of_candle() {
-        for (rows, inputs, outputs) in
-            [(1, 3, 1), (1, 384, 1000), (2, 17, 24), (7, 96, 40), (61, 24, 40), (49, 320, 130), (100, 1, 16)]
-        {
+        for (rows, inputs, outputs) in SHAPES {
             let (a, weights, bias) = (noise(rows * inputs, 1), noise(outputs * inputs, 2), noise(outputs, 3));
-            let halves: Vec<half::f16> = weights.iter().map(|x| half::f16::from_f32(*x)).collect();
-            let wide: Vec<f32> = halves.iter().map(|x| x.to_f32()).collect();
-            let device = Device::Cpu;
-            let product = |weights: &[f32]| {
-                let weights = Tensor::from_slice(weights, (outputs, inputs), &device).unwrap();
-                let a = Tensor::from_slice(&a, (rows, inputs), &device).unwrap();
-                let bias = Tensor::from_slice(&bias, outputs, &device).unwrap();
-                let product = a.matmul(&weights.t().unwrap()).unwrap().broadcast_add(&bias).unwrap();
-                product.flatten_all().unwrap().to_vec1::<f32>().unwrap()
-            };
-            let check = |linear: &Linear, theirs: &[f32]| {
-                let other = noise(rows * outputs, 4);
-                let mut ours = vec![0.0; rows * outputs];
-                linear.run(&a, rows, Then::Keep, &mut ours);
-                let mut sum = vec![0.0; rows * outputs];
-                linear.run(&a, rows, Then::Add(&other), &mut sum);
-                #[cfg(feature = "vision")]
-                {
-                    let mut cut = vec![0.0; rows * outputs];
-                    linear.run(&a, rows, Then::Relu6, &mut cut);
-                    for (cut, theirs) in cut.iter().zip(theirs) {
-                        assert!((cut - theirs.clamp(0.0, 6.0)).abs() < 2e-4, "{rows}x{inputs}x{outputs}");
-                    }
-                }
-                for index in 0..theirs.len() {
-                    let (ours, theirs, other) = (ours[index], theirs[index], other[index]);
-                    assert!((ours - theirs).abs() < 2e-4, "{rows}x{inputs}x{outputs}: {ours} {theirs}");
-                    assert!((sum[index] - theirs - other).abs() < 2e-4, "{rows}x{inputs}x{outputs}");
-                }
-                // The path for other CPUs.
-                let then = Then::Keep;
-                let tile = Tile { a: &a, inputs, rows, column: 0, stride: WIDE, width: WIDE, then };
-                let mut plain = vec![0.0; rows * WIDE];
-                match &linear.panels {
-                    Panels::F32(panels) => tile.plain(|at| panels[at], &linear.bias[..WIDE], &mut plain),
-                    Panels::F16(panels) => {
-                        tile.plain(|at| panels[at].to_f32(), &linear.bias[..WIDE], &mut plain);
-                    }
-                }
-                for row in 0..rows {
-                    assert!((plain[row * WIDE] - theirs[row * outputs]).abs() < 2e-4);
-                }
-            };
-            check(&Linear::new(&weights, outputs, inputs, &bias), &product(&weights));
+            let theirs = product(&a, &weights, &bias, inputs);
+            let ours = Linear::new(&weights, outputs, inputs, &bias);
+            check(&ours, &a, rows, |_| theirs.clone());
+            // As the threads of the process share it.
+            let mut shared = vec![f32::NAN; rows * outputs];
+            ours.run(&a, rows, Then::Keep, &mut shared);
+            assert!(shared.iter().zip(&theirs).all(|(x, y)| (x - y).abs() < 2e-4));
             #[cfg(feature = "speech")]
-            check(&Linear::half(&halves, outputs, inputs, &bias), &product(&wide));
-            #[cfg(not(feature = "speech"))]
-            let _ = wide;
+            {
+                let halves = halved(&weights);
+                let wide: Vec<f32> = halves.iter().map(|x| x.to_f32()).collect();
+                let theirs = product(&a, &wide, &bias, inputs);
+                check(&Linear::half(&halves, outputs, inputs, &bias), &a, rows, |_| theirs.clone());
+            }
+        }
+    }
+
+    /// Where the CPU has bfloat16, and with an odd number of inputs nowhere.
+    #[cfg(feature = "vision")]
+    #[test]
+    fn brief_products_are_those_of_rounded_numbers() {
+        for (rows, inputs, outputs) in SHAPES {
+            let (a, weights, bias) = (noise(rows * inputs, 1), noise(outputs * inputs, 2), noise(outputs, 3));
+            let wide: Vec<f32> = halved(&weights).iter().map(|x| x.to_f32()).collect();
+            let rounded = |numbers: &[f32]| -> Vec<f32> {
+                numbers.iter().map(|x| half::bf16::from_f32(*x).to_f32()).collect()
+            };
+            check(&brief(&weights, outputs, inputs, &bias), &a, rows, |isa| match isa {
+                #[cfg(target_arch = "x86_64")]
+                Some(Isa::Avx512Bf16) if inputs.is_multiple_of(2) => {
+                    product(&rounded(&a), &rounded(&wide), &bias, inputs)
+                }
+                _ => product(&a, &wide, &bias, inputs),
+            });
+        }
+    }
+
+    #[cfg(feature = "vision")]
+    #[test]
+    fn what_is_no_number_stays_so() {
+        let mut a = noise(24 * 32, 1);
+        (a[0], a[33], a[66]) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
+        let weights = noise(40 * 32, 2);
+        let layers = [Linear::new(&weights, 40, 32, &noise(40, 3)), brief(&weights, 40, 32, &noise(40, 3))];
+        for (isa, linear) in
+            Isa::all().into_iter().flat_map(|isa| layers.iter().map(move |layer| (isa, layer)))
+        {
+            let mut out = vec![0.0; 24 * 40];
+            linear.columns(Some(isa), &a, 24, 0..40, Then::Relu6, &mut out);
+            assert!(out[..40].iter().all(|x| x.is_nan()), "{isa:?}: {:?}", &out[..40]);
+            assert!(out[40..120].iter().all(|x| *x == 0.0 || *x == 6.0), "{isa:?}: {:?}", &out[40..120]);
         }
     }
 }

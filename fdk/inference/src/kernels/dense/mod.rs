@@ -1,5 +1,5 @@
-//! Products, convolutions and attention over plain f32 rows: AVX2 where the CPU has it, chosen when the process runs, and plain Rust elsewhere. Each is tested against
-//! candle.
+//! Products, convolutions and attention over plain f32 rows: vectors where the CPU has them, chosen when the process runs, and
+//! plain Rust elsewhere. Each is tested against candle.
 #![expect(
     clippy::inline_always,
     reason = "a body must be inlined to be compiled for the features of its caller"
@@ -15,9 +15,12 @@ pub(crate) mod elementwise;
 pub(crate) mod lined;
 pub(crate) mod matmul;
 
+use super::Isa;
 use super::team::{self, Team};
 use std::sync::{LazyLock, Mutex, PoisonError, TryLockError};
 
+/// What the kernels run with, plain Rust where it is `None`. `FDK_KERNELS=candle` is for texts: candle has no network like these.
+pub(crate) static ISA: LazyLock<Option<Isa>> = LazyLock::new(|| Isa::chosen().or_else(Isa::detect));
 /// As many threads as compute.
 pub(crate) static THREADS: LazyLock<usize> = LazyLock::new(team::threads);
 static TEAM: LazyLock<Mutex<Team>> = LazyLock::new(|| Mutex::new(Team::new(*THREADS)));
@@ -55,6 +58,27 @@ pub(crate) fn avx2() -> bool {
         && std::arch::is_x86_feature_detected!("fma")
         && std::arch::is_x86_feature_detected!("f16c")
 }
+
+/// Makes a kernel of a function that is generic over vectors, as for texts, and of plain Rust for other CPUs.
+macro_rules! kernel {
+    ($($(#[$doc:meta])* $vis:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $generic:ident;)*) => {
+        $($(#[$doc])*
+        $vis unsafe fn $name(isa: Option<$crate::kernels::Isa>, $($argument: $type),*) {
+            use $crate::kernels::Isa;
+            $crate::kernels::kernel! {
+                fn of_the_cpu($($argument: $type),*) = $generic;
+            }
+            // SAFETY: the kernel's own.
+            unsafe {
+                match isa {
+                    Some(isa) => of_the_cpu(isa, $($argument),*),
+                    None => $generic::<$crate::kernels::lanes::Portable<8>>($($argument),*),
+                }
+            }
+        })*
+    };
+}
+pub(crate) use kernel;
 
 /// Defines a safe function that runs one body compiled twice: for AVX2 with FMA, and for the target as it is. In the body
 /// `FMA` says which.

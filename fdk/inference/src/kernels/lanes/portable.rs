@@ -1,8 +1,8 @@
-//! Vectors in plain Rust, for the tests.
+//! Vectors in plain Rust: for other CPUs, and for the tests.
 
 use super::Lanes;
 
-/// Plain Rust: what the kernels compute on a CPU of any kind, for the tests. Its vectors are as wide as those of an instruction
+/// Plain Rust, of which the compiler makes what the CPU has. In the tests its vectors are also as wide as those of an instruction
 /// set that the machine under test may lack.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable<const WIDTH: usize>;

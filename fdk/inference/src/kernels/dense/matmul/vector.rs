@@ -1,144 +1,186 @@
-//! Tiles of plain products in AVX2. Each function says what it relies on.
+//! Tiles of plain products, written once over vectors and compiled for each instruction set.
 
-use super::{TALL, Then, Tile, WIDE};
-use std::arch::x86_64::{
-    __m256, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_add_ps, _mm256_cvtph_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps,
-};
-#[cfg(feature = "vision")]
-use std::arch::x86_64::{_mm256_max_ps, _mm256_min_ps, _mm256_setzero_ps};
+use super::super::kernel;
+use super::{Then, Tile};
+use crate::kernels::lanes::Lanes;
+use crate::kernels::tile::{Number, Packed, STRIP, tile};
+use std::ops::Range;
 
-/// How far ahead of the sums the weights are asked for, in numbers.
-const AHEAD: usize = 512;
+/// The most rows of one strip, or twice those of two, that are computed at once on any CPU.
+pub(super) const MOST: usize = 22;
 
-/// Where eight weights come from.
-trait Weight: Copy {
+kernel! {
+    /// f16 to f32.
+    ///
     /// # Safety
-    /// Eight numbers must lie at `at`, and the CPU must have AVX2 and F16C.
-    unsafe fn load(at: *const Self) -> __m256;
-}
+    /// `isa` must be what the CPU has.
+    pub(super) fn widen(from: &[u16], to: &mut [f32]) = widen_with;
 
-impl Weight for f32 {
-    #[inline(always)]
-    unsafe fn load(at: *const Self) -> __m256 {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_loadu_ps(at) }
-    }
-}
+    /// All rows against the strips of a tile.
+    ///
+    /// # Safety
+    /// `isa` must be what the CPU has.
+    pub(super) fn strips(tile: &Tile<'_>, weights: &[f32], bias: &[f32], out: &mut [f32]) = strips_of_f32;
 
-impl Weight for half::f16 {
-    #[inline(always)]
-    unsafe fn load(at: *const Self) -> __m256 {
-        // SAFETY: the caller's promise; an f16 is two bytes.
-        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(at.cast())) }
-    }
-}
-
-/// # Safety
-/// The CPU must have F16C.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn widen(from: &[half::f16], to: &mut [f32]) {
-    for (from, to) in from.as_chunks::<8>().0.iter().zip(to.as_chunks_mut::<8>().0) {
-        // SAFETY: both are eight numbers long.
-        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), half::f16::load(from.as_ptr())) };
-    }
-}
-
-/// # Safety
-/// The CPU must have AVX2 and FMA.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn tile(tile: &Tile<'_>, panel: &[f32], bias: &[f32], out: &mut [f32]) {
-    rows(tile, panel, bias, out);
-}
-
-/// # Safety
-/// The CPU must have AVX2, FMA and F16C.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn tile_half(tile: &Tile<'_>, panel: &[half::f16], bias: &[f32], out: &mut [f32]) {
-    rows(tile, panel, bias, out);
+    /// The same of f16.
+    ///
+    /// # Safety
+    /// `isa` must be what the CPU has.
+    pub(super) fn strips_half(tile: &Tile<'_>, weights: &[u16], bias: &[f32], out: &mut [f32]) = strips_of_f16;
 }
 
 #[inline(always)]
-fn rows<W: Weight>(tile: &Tile<'_>, panel: &[W], bias: &[f32], out: &mut [f32]) {
-    // Of like height: a single row at the end would take as long as four.
-    let blocks = tile.rows.div_ceil(TALL);
+unsafe fn widen_with<L: Lanes>(from: &[u16], to: &mut [f32]) {
+    assert!(from.len() == to.len() && from.len().is_multiple_of(STRIP), "strips are whole");
+    for at in (0..from.len()).step_by(L::WIDTH) {
+        // SAFETY: both have a vector there, for a strip is of whole ones.
+        unsafe { L::store(to.as_mut_ptr().add(at), L::load_f16(from.as_ptr().add(at))) };
+    }
+}
+
+#[inline(always)]
+unsafe fn strips_of_f32<L: Lanes>(tile: &Tile<'_>, weights: &[f32], bias: &[f32], out: &mut [f32]) {
+    // SAFETY: the caller's.
+    unsafe { strips_of::<L, f32>(tile, weights, bias, out) }
+}
+
+#[inline(always)]
+unsafe fn strips_of_f16<L: Lanes>(tile: &Tile<'_>, weights: &[u16], bias: &[f32], out: &mut [f32]) {
+    // SAFETY: the caller's.
+    unsafe { strips_of::<L, u16>(tile, weights, bias, out) }
+}
+
+/// Two strips side by side where a vector is as wide as one, for they share the inputs; else one after the other.
+#[inline(always)]
+unsafe fn strips_of<L: Lanes, N: Number>(tile: &Tile<'_>, weights: &[N], bias: &[f32], out: &mut [f32]) {
+    let (strips, size) = (tile.strips(), tile.inputs * STRIP);
+    assert!(weights.len() == strips * size && bias.len() == strips * STRIP, "a strip has sixteen outputs");
+    // SAFETY: the caller's; the weights and the bias have been counted.
+    unsafe {
+        if L::WIDTH == STRIP && strips == 2 {
+            return rows_of::<L, N, 2>(tile, 0, size, weights.as_ptr(), bias.as_ptr(), out);
+        }
+        for strip in 0..strips {
+            let (weights, bias) = (weights.as_ptr().add(strip * size), bias.as_ptr().add(strip * STRIP));
+            if L::WIDTH == STRIP {
+                rows_of::<L, N, 1>(tile, strip, 0, weights, bias, out);
+            } else {
+                rows_of::<L, N, 2>(tile, strip, L::WIDTH, weights, bias, out);
+            }
+        }
+    }
+}
+
+/// All rows against so many vectors of outputs, `between` numbers apart, in blocks of like height: a single row at the end
+/// would take as long as four.
+#[inline(always)]
+unsafe fn rows_of<L: Lanes, N: Number, const VECTORS: usize>(
+    tile: &Tile<'_>,
+    strip: usize,
+    between: usize,
+    weights: *const N,
+    bias: *const f32,
+    out: &mut [f32],
+) {
+    let most = L::ROWS * 2 / VECTORS;
+    let blocks = tile.rows.div_ceil(most);
+    let mut sums = [0.0; MOST * STRIP];
     let mut row = 0;
     for block in 0..blocks {
         let count = (tile.rows - row).div_ceil(blocks - block);
-        match count {
-            6 => sums::<W, 6>(tile, row, panel, bias, out),
-            5 => sums::<W, 5>(tile, row, panel, bias, out),
-            4 => sums::<W, 4>(tile, row, panel, bias, out),
-            3 => sums::<W, 3>(tile, row, panel, bias, out),
-            2 => sums::<W, 2>(tile, row, panel, bias, out),
-            _ => sums::<W, 1>(tile, row, panel, bias, out),
+        let packed = Packed { weights, apart: STRIP, between };
+        let input = &tile.a[row * tile.inputs..(row + count) * tile.inputs];
+        macro_rules! block {
+            ($($rows:literal)*) => {
+                match count {
+                    $($rows if $rows <= L::ROWS * 2 / VECTORS => {
+                        block_of::<L, N, $rows, VECTORS>(input, tile.inputs, packed, bias, &mut sums);
+                    })*
+                    _ => unreachable!("a block has no more rows than registers"),
+                }
+            };
+        }
+        // SAFETY: the caller's; the input has so many rows.
+        unsafe {
+            block!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22);
+            finish::<L, VECTORS>(tile, row..row + count, strip * STRIP, &sums, out);
         }
         row += count;
     }
 }
 
 #[inline(always)]
-fn sums<W: Weight, const ROWS: usize>(
-    tile: &Tile<'_>,
-    row: usize,
-    panel: &[W],
-    bias: &[f32],
-    out: &mut [f32],
+unsafe fn block_of<L: Lanes, N: Number, const ROWS: usize, const VECTORS: usize>(
+    input: &[f32],
+    inputs: usize,
+    packed: Packed<N>,
+    bias: *const f32,
+    to: &mut [f32; MOST * STRIP],
 ) {
-    let inputs = tile.inputs;
-    let a: [&[f32]; ROWS] = std::array::from_fn(|i| &tile.a[(row + i) * inputs..][..inputs]);
-    assert!(panel.len() == inputs * WIDE && bias.len() == WIDE, "a panel has sixteen outputs");
-    // SAFETY: the callers are compiled for AVX2, FMA and F16C. Loads stay in the panel, which is `inputs * 16` long, in
-    // the bias, which is 16 long, and in the rows of A, which are `inputs` long; a prefetch reads nothing. What else
-    // is read or written are arrays of sixteen.
+    assert!(ROWS * VECTORS * L::WIDTH <= MOST * STRIP, "a block has no more rows than registers");
+    // SAFETY: the caller's, for these rows; what is written has just been counted.
     unsafe {
-        let low = _mm256_loadu_ps(bias.as_ptr());
-        let high = _mm256_loadu_ps(bias.as_ptr().add(8));
-        let mut sums: [[__m256; 2]; ROWS] = [[low, high]; ROWS];
-        let mut weights = panel.as_ptr();
-        for input in 0..inputs {
-            _mm_prefetch::<_MM_HINT_T0>(weights.wrapping_add(AHEAD).cast());
-            let (low, high) = (W::load(weights), W::load(weights.add(8)));
-            for i in 0..ROWS {
-                let value = _mm256_set1_ps(*a[i].as_ptr().add(input));
-                sums[i][0] = _mm256_fmadd_ps(value, low, sums[i][0]);
-                sums[i][1] = _mm256_fmadd_ps(value, high, sums[i][1]);
+        let mut sums = [[L::zero(); VECTORS]; ROWS];
+        for sums in &mut sums {
+            for (index, sum) in sums.iter_mut().enumerate() {
+                *sum = L::load(bias.add(index * L::WIDTH));
             }
-            weights = weights.add(WIDE);
         }
-        for (i, [low, high]) in sums.iter().enumerate() {
-            let start = (row + i) * tile.stride + tile.column;
-            if tile.width < WIDE {
-                let mut sums = [0.0; WIDE];
-                _mm256_storeu_ps(sums.as_mut_ptr(), *low);
-                _mm256_storeu_ps(sums.as_mut_ptr().add(8), *high);
-                tile.put(row + i, &sums, out);
-                continue;
-            }
-            let (low, high) = match tile.then {
-                #[cfg(feature = "vision")]
-                Then::Relu6 => (cut(*low), cut(*high)),
-                Then::Add(other) => {
-                    let other = &other[start..start + WIDE];
-                    let (first, second) = (other.as_ptr(), other[8..].as_ptr());
-                    (
-                        _mm256_add_ps(*low, _mm256_loadu_ps(first)),
-                        _mm256_add_ps(*high, _mm256_loadu_ps(second)),
-                    )
-                }
-                _ => (*low, *high),
-            };
-            let out = &mut out[start..start + WIDE];
-            _mm256_storeu_ps(out.as_mut_ptr(), low);
-            _mm256_storeu_ps(out.as_mut_ptr().add(8), high);
+        let sums = tile::<L, N, ROWS, VECTORS, true>(sums, input.as_ptr(), inputs, packed, inputs);
+        for (number, sum) in sums.as_flattened().iter().enumerate() {
+            L::store(to.as_mut_ptr().add(number * L::WIDTH), *sum);
         }
     }
 }
 
-/// Cuts to 0 … 6; a NaN stays one.
-#[cfg(feature = "vision")]
+/// Writes sums of some rows, each as many as the vectors have and from one column of the tile on, after what is done to them. By
+/// itself, so that it is not unrolled with every height of a block.
+///
+/// # Safety
+/// The CPU must have the vectors' instructions.
 #[inline(always)]
-unsafe fn cut(sums: __m256) -> __m256 {
-    // SAFETY: the callers are compiled for AVX2.
-    unsafe { _mm256_min_ps(_mm256_set1_ps(6.0), _mm256_max_ps(_mm256_setzero_ps(), sums)) }
+pub(super) unsafe fn finish<L: Lanes, const VECTORS: usize>(
+    tile: &Tile<'_>,
+    rows: Range<usize>,
+    column: usize,
+    sums: &[f32; MOST * STRIP],
+    out: &mut [f32],
+) {
+    let width = VECTORS * L::WIDTH;
+    let first = rows.start * tile.stride + tile.column + column;
+    let (there, last) = (width.min(tile.width - column), first + (rows.len() - 1) * tile.stride);
+    assert!(rows.len() * width <= sums.len() && last + there <= out.len(), "the shapes do not fit");
+    if there < width {
+        for (row, sums) in sums.chunks_exact(width).take(rows.len()).enumerate() {
+            let start = first + row * tile.stride;
+            for (at, (to, sum)) in out[start..start + there].iter_mut().zip(sums).enumerate() {
+                *to = tile.then.apply(start + at, *sum);
+            }
+        }
+        return;
+    }
+    macro_rules! each {
+        ($sum:ident, $place:ident => $done:expr) => {
+            for row in 0..rows.len() {
+                for vector in 0..VECTORS {
+                    let $place = first + row * tile.stride + vector * L::WIDTH;
+                    // SAFETY: the sums are as many as the rows have, and the last row's end is within `out`.
+                    unsafe {
+                        let $sum = L::load(sums.as_ptr().add(row * width + vector * L::WIDTH));
+                        L::store(out.as_mut_ptr().add($place), $done);
+                    }
+                }
+            }
+        };
+    }
+    match tile.then {
+        // In this order a NaN stays one.
+        #[cfg(feature = "vision")]
+        Then::Relu6 => each!(sum, place => L::min(L::splat(6.0), L::max(L::zero(), sum))),
+        Then::Add(other) => {
+            assert!(last + there <= other.len(), "the shapes do not fit");
+            each!(sum, place => L::add(sum, L::load(other.as_ptr().add(place))));
+        }
+        _ => each!(sum, place => sum),
+    }
 }

@@ -1,0 +1,95 @@
+//! A prepared `EfficientNet-Lite0` against its own checkpoint.
+
+use fdk_inference::{Assets, ImageClassifier, Interrupt, Precision, prepare};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const MODEL: &str = "efficientnet-lite0";
+const CHECKPOINT: &str = "efficientnet-lite0-57934424.pth";
+
+/// A copy of the model's folder, prepared.
+fn prepared(precision: Precision) -> (TempDir, Assets) {
+    let from = cargo_fdk::assets::obtain(MODEL).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(MODEL)).unwrap();
+    fs::copy(from.join("models.toml"), folder.path().join("models.toml")).unwrap();
+    for file in [CHECKPOINT, "imagenet1k_label_to_names.json", ".verified"] {
+        let file = Path::new(MODEL).join(file);
+        fs::copy(from.join(&file), folder.path().join(&file)).unwrap();
+    }
+    let assets = open(&folder);
+    assert_eq!(prepare(&assets, precision).unwrap().unwrap().replaced, [CHECKPOINT]);
+    (folder, assets)
+}
+
+fn open(folder: &TempDir) -> Assets {
+    Assets::open(folder.path(), Some(MODEL)).unwrap()
+}
+
+fn fact(assets: &Assets, name: &str) -> String {
+    let facts = assets.timings().facts();
+    facts.into_iter().find(|(fact, _)| *fact == name).map_or_else(String::new, |(_, value)| value)
+}
+
+/// The raw scores of the test's pictures.
+fn logits(assets: &Assets) -> Vec<Vec<f32>> {
+    let model = ImageClassifier::open(assets.clone()).unwrap();
+    let pictures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("inference/pictures");
+    ["cat.jpg", "coffee.webp", "pattern.png"]
+        .iter()
+        .map(|picture| {
+            let pixels = model.pixels(&fs::read(pictures.join(picture)).unwrap()).unwrap();
+            model.logits(&pixels, &Interrupt::never()).unwrap()
+        })
+        .collect()
+}
+
+fn likeliest(logits: &[f32]) -> usize {
+    (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap()
+}
+
+#[test]
+fn scores_are_those_of_the_checkpoint() {
+    let original = Assets::open(&cargo_fdk::assets::obtain(MODEL).unwrap(), Some(MODEL)).unwrap();
+    let exact = logits(&original);
+    assert!(fact(&original, "prepared").starts_with("no: run `cargo fdk assets prepare efficientnet-lite0`"));
+    for (precision, name) in [(Precision::F32, "f32"), (Precision::F16, "f16"), (Precision::Int8, "f16")] {
+        let (folder, _) = prepared(precision);
+        fs::remove_file(folder.path().join(MODEL).join(CHECKPOINT)).unwrap();
+        let assets = open(&folder);
+        let found = logits(&assets);
+        assert_eq!(fact(&assets, "prepared"), name);
+        assert!(assets.timings().phases().iter().all(|(phase, _)| *phase != "hash" && *phase != "pack"));
+        if precision == Precision::F32 {
+            assert!(found == exact, "the tables are the same");
+            continue;
+        }
+        for (found, exact) in found.iter().zip(&exact) {
+            assert_eq!(likeliest(found), likeliest(exact));
+            let size = exact.iter().fold(0.0, |size: f32, x| size.max(x.abs()));
+            let worst = found.iter().zip(exact).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            println!("{name}: {worst} of {size}");
+            assert!(worst < size / 50.0, "{name}: {worst} of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_this_models_is_passed_over_or_refused_with_the_remedy() {
+    let (folder, assets) = prepared(Precision::F16);
+    let path = assets.path(fdk_inference::prepared::FILE_NAME);
+    let mut bytes = fs::read(&path).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    fs::remove_file(folder.path().join(MODEL).join(".verified")).unwrap();
+    let assets = open(&folder);
+    assert_eq!(logits(&assets).len(), 3);
+    assert!(fact(&assets, "prepared").starts_with("no: run "), "{assets:?}");
+    fs::remove_file(assets.path(CHECKPOINT)).unwrap();
+    let refused = Assets::open(folder.path(), Some(MODEL)).and_then(ImageClassifier::open).unwrap_err();
+    assert!(refused.is_assets(), "{refused}");
+    let refused = refused.to_string();
+    assert!(refused.ends_with("run `cargo fdk assets prepare efficientnet-lite0`"), "{refused}");
+}
