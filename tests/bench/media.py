@@ -2,7 +2,8 @@
 
     python3 tests/bench/inference/run.py --only media
 
-A picture: the bytes of a JPEG to labels, against Pillow and onnxruntime fp32 with the same weights, folded as we fold them. Speech:
+A picture: the bytes of a JPEG to labels, with weights prepared as f32 and, as image builds do, as f16, against Pillow and onnxruntime
+fp32 with the same weights, folded as we fold them. Speech:
 the bytes of a WAV of almost 30 seconds to text, against faster-whisper on ctranslate2 fp32 with the same file, greedy, with its own
 voice detection as we have ours. Each on as many threads as there are; the ratio is the median of the rounds' ratios.
 """
@@ -27,9 +28,9 @@ ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 15
 
 
 class Ours:
-    def __init__(self, which, threads):
+    def __init__(self, which, threads, assets=ASSETS):
         program = ROOT / "target/release/examples/media_timer"
-        environment = os.environ | {"FDK_ASSETS_DIR": str(ASSETS), "RAYON_NUM_THREADS": str(threads)}
+        environment = os.environ | {"FDK_ASSETS_DIR": str(assets), "RAYON_NUM_THREADS": str(threads)}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen([program, which], stdin=pipe, stdout=pipe, text=True, cwd=ROOT, env=environment)
         assert self.process.stdout.readline() == "ready\n"
@@ -204,10 +205,13 @@ def compare(what, aim, ours, theirs, path, rounds):
 def main():
     print(f"{'ms, medians':44} {'ours':>9} {'peer':>9} {'ratio':>6}   (load {os.getloadavg()[0]:.1f})")
     for threads in sorted({1, THREADS}):
-        picture, peer = Ours("picture", threads), onnxruntime(threads)
-        compare(f"JPEG 451x300, {threads} threads", 0.8, picture, peer, ROOT / "tests/inference/pictures/cat.jpg", ROUNDS)
-        compare(f"JPEG 1600x1064, {threads} threads", 0.8, picture, peer, photograph(), ROUNDS)
-        picture.close()
+        peer = onnxruntime(threads)
+        for precision in ("f32", "f16"):
+            picture = Ours("picture", threads, ROOT / f"target/bench/pictures-{precision}")
+            case = f"{precision}, {threads} threads"
+            compare(f"JPEG 451x300, {case}", 0.8, picture, peer, ROOT / "tests/inference/pictures/cat.jpg", ROUNDS)
+            compare(f"JPEG 1600x1064, {case}", 0.8, picture, peer, photograph(), ROUNDS)
+            picture.close()
         speech, peer = Ours("speech", threads), faster_whisper(threads)
         said = compare(f"27 s of speech, {threads} threads", 1.0, speech, peer, half_minute(), max(3, ROUNDS // 5))
         speech.close()

@@ -224,6 +224,18 @@ def tokenizer(paths, quick):
     return found
 
 
+def prepare(model, folder, precision):
+    """A folder of assets with one model, prepared, or without a precision as it is."""
+    tool = ROOT / "target/release/cargo-fdk"
+    folder.mkdir(exist_ok=True)
+    run("cp", "-a", ROOT / "model-assets/models.toml", folder)
+    run("rm", "-rf", folder / model)
+    run("cp", "-a", ROOT / "model-assets" / model, folder)
+    run("rm", "-f", folder / model / "model.prepared")
+    if precision:
+        run(tool, "assets", "prepare", model, "--dir", folder, "--precision", precision)
+
+
 def media(quick):
     """Pictures and speech, by media.py and the interpreter that has its peers."""
     folder = OUT / "media"
@@ -241,6 +253,8 @@ def media(quick):
         return {"not_run": "espeak-ng"}
     run("cargo", "build", "--release", "-p", "fdk-inference", "--features", "vision,speech", "--example", "media_timer")
     run(ROOT / "target/release/cargo-fdk", "assets", "fetch", "efficientnet-lite0", "whisper-tiny-en", "silero-vad")
+    for precision in ("f32", "f16"):
+        prepare("efficientnet-lite0", OUT / f"pictures-{precision}", precision)
     run(python, HERE.parent / "media.py", "5" if quick else "15")
     return json.loads((OUT / "media.json").read_text())
 
@@ -264,15 +278,8 @@ def main():
     paths = {"worker": ROOT / "target/release/examples/encoder_worker", "embed": ROOT / "target/release/embed", "hello": ROOT / "target/release/hello"}
     run(tool, "assets", "fetch", "minilm")
     for name in ("plain", "f32", "f16", "int8"):
-        folder = OUT / f"assets-{name}"
-        paths[name] = folder
-        folder.mkdir(exist_ok=True)
-        run("cp", "-a", ROOT / "model-assets/models.toml", folder)
-        run("rm", "-rf", folder / "minilm")
-        run("cp", "-a", ROOT / "model-assets/minilm", folder)
-        run("rm", "-f", folder / "minilm/model.prepared")
-        if name != "plain":
-            run(tool, "assets", "prepare", "minilm", "--dir", folder, "--precision", name)
+        paths[name] = OUT / f"assets-{name}"
+        prepare("minilm", paths[name], None if name == "plain" else name)
     (OUT / "inference-texts.json").write_text(json.dumps(texts()))
     if python and not (OUT / "int8.onnx").exists():
         run(python, HERE / "onnx_export.py", ROOT / "model-assets/minilm/model.safetensors", OUT)
