@@ -1,5 +1,6 @@
 //! A prepared `EfficientNet-Lite0` against its own checkpoint.
 
+use fdk_inference::verified::Mark;
 use fdk_inference::{Assets, ImageClassifier, Interrupt, Precision, prepare};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,12 @@ fn prepared(precision: Precision) -> (TempDir, Assets) {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join(MODEL)).unwrap();
     fs::copy(from.join("models.toml"), folder.path().join("models.toml")).unwrap();
-    for file in [CHECKPOINT, "imagenet1k_label_to_names.json", ".verified"] {
+    for file in [CHECKPOINT, "imagenet1k_label_to_names.json"] {
         let file = Path::new(MODEL).join(file);
         fs::copy(from.join(&file), folder.path().join(&file)).unwrap();
     }
+    let files = Assets::locate(&from, Some(MODEL)).unwrap().model().files.clone();
+    Mark::write(&folder.path().join(MODEL), &files).unwrap();
     let assets = open(&folder);
     assert_eq!(prepare(&assets, precision).unwrap().unwrap().replaced, [CHECKPOINT]);
     (folder, assets)

@@ -55,7 +55,7 @@ pub(super) unsafe fn tile<
             let weights = packed.weights.add(at * packed.apart);
             if AHEAD_OF {
                 prefetch(weights.wrapping_byte_add(AHEAD));
-                if VECTORS > 1 && packed.between > L::WIDTH {
+                if VECTORS > 1 && L::WIDTH >= STRIP {
                     prefetch(weights.wrapping_add(packed.between).wrapping_byte_add(AHEAD));
                 }
             }

@@ -5,10 +5,10 @@ use super::efficientnet_tables::{Block, HEAD, LAST, PATCH, STEM, blocks};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::kernels::dense::bottleneck::{Bottleneck, Rooms};
-use crate::kernels::dense::deal;
 use crate::kernels::dense::depthwise::Depthwise;
 use crate::kernels::dense::lined::{Lined, Table};
 use crate::kernels::dense::matmul::{Linear, Then};
+use crate::kernels::dense::{deal, dispatch};
 use crate::prepared::Prepared;
 use std::sync::{Mutex, PoisonError};
 
@@ -103,24 +103,26 @@ fn bottleneck(file: &Prepared, block: &Block) -> Result<Bottleneck, Error> {
     Ok(Bottleneck::new(expand, depthwise, project, stride == 1 && inputs == outputs))
 }
 
-/// The patches of 3 × 3 pixels that the first convolution sees, at every second pixel of some rows of the result: `(x - 127) / 128`
-/// of each value, zeros beyond the last row and column, as TensorFlow's `SAME` padding has them, and a zero at its end.
-fn patches(pixels: &[u8], first: usize, patches: &mut [f32]) {
-    /// A row of pixels, and one of zeros.
-    const ROW: usize = (SIDE + 1) * 3;
-    for (index, patches) in patches.chunks_exact_mut(SIDE / 2 * PATCH).enumerate() {
-        let mut lines = [[0.0_f32; ROW]; 3];
-        let seen = pixels[(first + index) * 2 * SIDE * 3..].chunks_exact(SIDE * 3);
-        for (line, pixels) in lines.iter_mut().zip(seen) {
-            for (to, value) in line.iter_mut().zip(pixels) {
-                *to = (f32::from(*value) - 127.0) / 128.0;
+dispatch! {
+    /// The patches of 3 × 3 pixels that the first convolution sees, at every second pixel of some rows of the result: `(x - 127) / 128`
+    /// of each value, zeros beyond the last row and column, as TensorFlow's `SAME` padding has them, and a zero at its end.
+    fn patches(pixels: &[u8], first: usize, patches: &mut [f32]) {
+        /// A row of pixels, and one of zeros.
+        const ROW: usize = (SIDE + 1) * 3;
+        for (index, patches) in patches.chunks_exact_mut(SIDE / 2 * PATCH).enumerate() {
+            let mut lines = [[0.0_f32; ROW]; 3];
+            let seen = pixels[(first + index) * 2 * SIDE * 3..].chunks_exact(SIDE * 3);
+            for (line, pixels) in lines.iter_mut().zip(seen) {
+                for (to, value) in line.iter_mut().zip(pixels) {
+                    *to = (f32::from(*value) - 127.0) / 128.0;
+                }
             }
-        }
-        for (x, patch) in patches.as_chunks_mut::<PATCH>().0.iter_mut().enumerate() {
-            for (row, line) in lines.iter().enumerate() {
-                patch[row * 9..][..9].copy_from_slice(&line[x * 6..][..9]);
+            for (x, patch) in patches.as_chunks_mut::<PATCH>().0.iter_mut().enumerate() {
+                for (row, line) in lines.iter().enumerate() {
+                    patch[row * 9..][..9].copy_from_slice(&line[x * 6..][..9]);
+                }
+                patch[27] = 0.0;
             }
-            patch[27] = 0.0;
         }
     }
 }

@@ -7,11 +7,9 @@ use crate::kernels::Isa;
 use crate::kernels::lanes::Lanes;
 use std::ops::Range;
 
-/// Pixels of a row that are summed at once: with a register each they leave room for weights, and 224 and its halves down to 7
-/// are multiples of it.
+/// Pixels of a row that are summed at once: with a register each they leave room for the weights of a kernel's row, and 224 and its
+/// halves down to 7 are multiples of it.
 const PIXELS: usize = 7;
-/// The most taps of a kernel's row.
-const MOST_TAPS: usize = 8;
 /// The bytes of the lines that a row of the result is made of, of as many channels as are convolved at a time: in the nearest
 /// cache they are still there for the next row.
 const NEAR_BYTES: usize = 24 * 1024;
@@ -27,11 +25,11 @@ pub(crate) struct Depthwise {
 }
 
 impl Depthwise {
-    /// Takes weights laid out tap by tap, each with its channels side by side.
+    /// Takes weights laid out tap by tap, each with its channels side by side. A kernel has 3 or 5 taps a row, at a stride of 1 or 2.
     pub(crate) fn new(weights: Table<f32>, bias: Table<f32>, kernel: usize, stride: usize) -> Self {
         let channels = bias.len();
         assert_eq!(weights.len(), channels * kernel * kernel, "the shapes do not fit");
-        assert!(kernel <= MOST_TAPS, "a kernel of {kernel} taps");
+        assert!(matches!((kernel, stride), (3 | 5, 1 | 2)), "a kernel of {kernel} at a stride of {stride}");
         Self { channels, kernel, stride, weights, bias }
     }
 
@@ -85,15 +83,18 @@ impl Depthwise {
         ((self.side(side) - 1) * self.stride + self.kernel).saturating_sub(side) / 2
     }
 
-    /// The rows that one of the result sees, and where their weights begin.
-    fn lines<'b>(&self, band: Band<'b>, row: usize) -> (&'b [f32], usize) {
+    /// The rows that one of the result sees, and their weights.
+    fn lines<'b>(&'b self, band: Band<'b>, row: usize) -> (&'b [f32], &'b [f32]) {
         let padding = self.padding(band.side);
         // The taps that fall inside the picture, and the row that the first of them is on.
         let top = row * self.stride;
         let taps = padding.saturating_sub(top)..self.kernel.min(band.side + padding - top);
         let first = top + taps.start - padding - band.first;
         let line = band.side * self.channels;
-        (&band.numbers[first * line..][..taps.len() * line], taps.start * self.kernel * self.channels)
+        (
+            &band.numbers[first * line..][..taps.len() * line],
+            &self.weights[taps.start * self.kernel * self.channels..],
+        )
     }
 }
 
@@ -114,155 +115,133 @@ kernel! {
     fn convolve(layer: &Depthwise, band: Band<'_>, row: usize, out: &mut [f32]) = convolve_with;
 }
 
-/// A few vectors of channels of all rows, then the next few.
 #[inline(always)]
 unsafe fn convolve_with<L: Lanes>(layer: &Depthwise, band: Band<'_>, row: usize, out: &mut [f32]) {
-    let Depthwise { channels, kernel, .. } = *layer;
-    let line = layer.side(band.side) * channels;
-    let vectors = channels / L::WIDTH;
-    let at_once = (NEAR_BYTES / (kernel * band.side * L::WIDTH * 4)).max(1);
-    for first in (0..vectors).step_by(at_once) {
-        let some = first..(first + at_once).min(vectors);
-        for (index, out) in out.chunks_exact_mut(line).enumerate() {
-            let (lines, weights) = layer.lines(band, row + index);
-            // SAFETY: the caller's.
-            unsafe { row_of::<L>(layer, lines, &layer.weights[weights..], band.side, some.clone(), out) }
-        }
-    }
-    // Channels that fill no vector, which no network of ours has.
-    if vectors * L::WIDTH < channels {
-        for (index, out) in out.chunks_exact_mut(line).enumerate() {
-            let (lines, weights) = layer.lines(band, row + index);
-            rest(layer, lines, &layer.weights[weights..], band.side, vectors * L::WIDTH, out);
+    // SAFETY: the caller's.
+    unsafe {
+        match (layer.kernel, layer.stride) {
+            (3, 1) => rows_of::<L, 3, 1>(layer, band, row, out),
+            (3, 2) => rows_of::<L, 3, 2>(layer, band, row, out),
+            (5, 1) => rows_of::<L, 5, 1>(layer, band, row, out),
+            (5, 2) => rows_of::<L, 5, 2>(layer, band, row, out),
+            _ => unreachable!("a layer is made of these alone"),
         }
     }
 }
 
-/// Some vectors of channels of a row.
+/// A few vectors of channels of all rows, then the next few.
 #[inline(always)]
-unsafe fn row_of<L: Lanes>(
+unsafe fn rows_of<L: Lanes, const KERNEL: usize, const STRIDE: usize>(
     layer: &Depthwise,
-    lines: &[f32],
-    weights: &[f32],
-    side: usize,
-    vectors: Range<usize>,
+    band: Band<'_>,
+    row: usize,
     out: &mut [f32],
 ) {
-    let Depthwise { channels, stride, kernel, .. } = *layer;
-    let (width, padding) = (out.len() / channels, layer.padding(side));
-    let mut x = 0;
-    while x < width {
-        let group = Group { lines, weights, side, x, padding };
-        let left = x * stride;
-        // SAFETY: the caller's.
-        unsafe {
-            if x + PIXELS > width {
-                pixels::<L, 1, true>(layer, &group, vectors.clone(), &mut out[x * channels..][..channels]);
-                x += 1;
-                continue;
-            }
-            let out = &mut out[x * channels..][..PIXELS * channels];
-            if left >= padding && left + (PIXELS - 1) * stride + kernel <= side + padding {
-                pixels::<L, PIXELS, false>(layer, &group, vectors.clone(), out);
-            } else {
-                pixels::<L, PIXELS, true>(layer, &group, vectors.clone(), out);
+    let channels = layer.channels;
+    let width = layer.side(band.side);
+    let vectors = channels / L::WIDTH;
+    let at_once = (NEAR_BYTES / (KERNEL * band.side * L::WIDTH * 4)).max(1);
+    for first in (0..vectors).step_by(at_once) {
+        let some = first..(first + at_once).min(vectors);
+        for (index, out) in out.chunks_exact_mut(width * channels).enumerate() {
+            let (lines, weights) = layer.lines(band, row + index);
+            let mut group = Group { layer, lines, weights, side: band.side, x: 0 };
+            while group.x < width {
+                let out = &mut out[group.x * channels..];
+                // SAFETY: the caller's.
+                unsafe {
+                    if group.x + PIXELS <= width {
+                        pixels::<L, KERNEL, STRIDE, PIXELS>(
+                            &group,
+                            some.clone(),
+                            &mut out[..PIXELS * channels],
+                        );
+                        group.x += PIXELS;
+                    } else {
+                        pixels::<L, KERNEL, STRIDE, 1>(&group, some.clone(), &mut out[..channels]);
+                        group.x += 1;
+                    }
+                }
             }
         }
-        x += PIXELS;
+    }
+    // Channels that fill no vector, which no network of ours has.
+    if vectors * L::WIDTH < channels {
+        for (index, out) in out.chunks_exact_mut(width * channels).enumerate() {
+            let (lines, weights) = layer.lines(band, row + index);
+            rest(&Group { layer, lines, weights, side: band.side, x: 0 }, vectors * L::WIDTH, out);
+        }
     }
 }
 
 /// Neighbours of a row of the result, and what they are made of.
 struct Group<'a> {
+    layer: &'a Depthwise,
     /// The rows of the picture that they see.
     lines: &'a [f32],
     /// Their weights.
     weights: &'a [f32],
     side: usize,
     x: usize,
-    padding: usize,
 }
 
-impl Group<'_> {
-    /// Which of so many neighbours have this tap inside of the picture: how many are before them, and how many after.
-    #[inline(always)]
-    fn without(&self, count: usize, stride: usize, tap: usize) -> (usize, usize) {
-        let at = self.x * stride + tap;
-        let begin = self.padding.saturating_sub(at).div_ceil(stride).min(count);
-        let end = (self.side + self.padding).saturating_sub(at).div_ceil(stride).clamp(begin, count);
-        if begin == end { (count, 0) } else { (begin, count - end) }
-    }
-}
-
-/// `COUNT` neighbours: their sums do not wait for each other, and a weight is read once. At an `EDGE` some taps are outside of
-/// the picture, where it is zero.
+/// `COUNT` neighbours. Each column that they see is read once, and added to all sums that it has a part in; a column outside of
+/// the picture is zero.
 #[inline(always)]
-unsafe fn pixels<L: Lanes, const COUNT: usize, const EDGE: bool>(
-    layer: &Depthwise,
+unsafe fn pixels<L: Lanes, const KERNEL: usize, const STRIDE: usize, const COUNT: usize>(
     group: &Group<'_>,
     vectors: Range<usize>,
     out: &mut [f32],
 ) {
-    let Depthwise { channels, kernel, stride, .. } = *layer;
-    let Group { lines, weights, side, x, padding } = *group;
+    let Group { layer, lines, weights, side, x } = *group;
+    let channels = layer.channels;
     let taps = lines.len() / (side * channels);
-    let fits = EDGE
-        || (x * stride).checked_sub(padding).is_some_and(|left| left + (COUNT - 1) * stride + kernel <= side);
-    assert!(fits && kernel <= MOST_TAPS, "a row ends before its last tap");
     assert!(
         vectors.end * L::WIDTH <= channels
             && channels == layer.bias.len()
             && lines.len() == taps * side * channels
-            && weights.len() >= taps * kernel * channels
+            && weights.len() >= taps * KERNEL * channels
             && out.len() == COUNT * channels,
         "the shapes do not fit"
     );
-    const { assert!(COUNT == 1 || COUNT == PIXELS) };
-    let mut without = [(0, 0); MOST_TAPS];
-    if EDGE {
-        for (tap, without) in without.iter_mut().enumerate().take(kernel) {
-            *without = group.without(COUNT, stride, tap);
-        }
-    }
-    let apart = stride * channels;
+    // The first column may be before the picture, where nothing is read.
+    let left = (x * STRIDE).wrapping_sub(layer.padding(side));
     for vector in vectors {
         let from = vector * L::WIDTH;
         // SAFETY: the caller's; the bias, the weights and the result have the vector of each channel, as was just asserted.
-        // A column is in the picture, as `without` says or, at no edge, the assertion; and the lines are `taps` rows of it.
+        // Lines are `taps` rows of columns from 0 up to the side.
         unsafe {
             let mut sums = [L::load(layer.bias.as_ptr().add(from)); COUNT];
             for line in 0..taps {
-                for tap in 0..kernel {
-                    let weights = L::load(weights.as_ptr().add((line * kernel + tap) * channels + from));
-                    // At the left edge the first column may be before the picture, where nothing is read.
-                    let column = (x * stride + tap).wrapping_sub(padding);
-                    let first = lines.as_ptr().add(line * side * channels + from);
-                    let first = first.wrapping_add(column.wrapping_mul(channels));
-                    // Which pixels have this tap is known before: a test for each would take as long as the multiplication.
-                    macro_rules! add {
-                        ($($pixel:literal)*) => {{
-                            $(if $pixel < COUNT {
-                                let sum = &mut sums[$pixel % COUNT];
-                                *sum = L::fma(L::load(first.wrapping_add($pixel * apart)), weights, *sum);
-                            })*
-                        }};
-                    }
-                    match if EDGE { without[tap % MOST_TAPS] } else { (0, 0) } {
-                        (0, 0) => add!(0 1 2 3 4 5 6),
-                        (1, 0) => add!(1 2 3 4 5 6),
-                        (2, 0) => add!(2 3 4 5 6),
-                        (0, 1) => add!(0 1 2 3 4 5),
-                        (0, 2) => add!(0 1 2 3 4),
-                        (before, after) => {
-                            macro_rules! some {
-                                ($($pixel:literal)*) => {
-                                    $(if (before..COUNT - after).contains(&$pixel) { add!($pixel) })*
-                                };
-                            }
-                            some!(0 1 2 3 4 5 6);
-                        }
-                    }
+                let mut of = [L::zero(); KERNEL];
+                for (tap, of) in of.iter_mut().enumerate() {
+                    *of = L::load(weights.as_ptr().add((line * KERNEL + tap) * channels + from));
                 }
+                let mut at = lines.as_ptr().add(line * side * channels + from);
+                at = at.wrapping_add(left.wrapping_mul(channels));
+                macro_rules! taps {
+                    ($column:literal, $values:ident; $($tap:literal)*) => {
+                        $(
+                            let pixel = usize::wrapping_sub($column, $tap);
+                            if $tap < KERNEL && pixel % STRIDE == 0 && pixel / STRIDE < COUNT {
+                                let sum = &mut sums[pixel / STRIDE % COUNT];
+                                *sum = L::fma($values, of[$tap % KERNEL], *sum);
+                            }
+                        )*
+                    };
+                }
+                macro_rules! columns {
+                    ($($column:literal)*) => {
+                        $(if $column < (COUNT - 1) * STRIDE + KERNEL {
+                            if left.wrapping_add($column) < side {
+                                let values = L::load(at);
+                                taps!($column, values; 0 1 2 3 4);
+                            }
+                            at = at.wrapping_add(channels);
+                        })*
+                    };
+                }
+                columns!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
             }
             for (pixel, sum) in sums.iter().enumerate() {
                 let cut = L::min(L::splat(6.0), L::max(L::zero(), *sum));
@@ -273,7 +252,8 @@ unsafe fn pixels<L: Lanes, const COUNT: usize, const EDGE: bool>(
 }
 
 /// The channels of a row from one on, a number at a time.
-fn rest(layer: &Depthwise, lines: &[f32], weights: &[f32], side: usize, from: usize, out: &mut [f32]) {
+fn rest(group: &Group<'_>, from: usize, out: &mut [f32]) {
+    let Group { layer, lines, weights, side, .. } = *group;
     let Depthwise { channels, kernel, stride, .. } = *layer;
     let (taps, padding) = (lines.len() / (side * channels), layer.padding(side));
     for (x, out) in out.chunks_exact_mut(channels).enumerate() {

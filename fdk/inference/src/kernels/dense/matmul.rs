@@ -174,10 +174,8 @@ impl Linear {
             });
             return;
         }
-        let even = rows.div_ceil(threads);
-        let block = (BLOCK_BYTES / 4 / self.inputs.max(self.outputs / 4))
-            .clamp(TALL, even.max(TALL))
-            .next_multiple_of(TALL);
+        let block = (BLOCK_BYTES / 4 / self.inputs.max(self.outputs / 4)).next_multiple_of(TALL);
+        let block = block.min(rows.div_ceil(threads));
         super::share(out, block * self.outputs, |index, out| {
             let rows = out.len() / self.outputs;
             let then = then.from(index * block * self.outputs);
