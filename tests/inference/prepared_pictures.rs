@@ -35,21 +35,30 @@ fn fact(assets: &Assets, name: &str) -> String {
     facts.into_iter().find(|(fact, _)| *fact == name).map_or_else(String::new, |(_, value)| value)
 }
 
-/// The raw scores of the test's pictures.
+/// The raw scores of the test's pictures, each as it is and moved around in its frame.
 fn logits(assets: &Assets) -> Vec<Vec<f32>> {
     let model = ImageClassifier::open(assets.clone()).unwrap();
     let pictures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("inference/pictures");
-    ["cat.jpg", "coffee.webp", "pattern.png"]
-        .iter()
-        .map(|picture| {
-            let pixels = model.pixels(&fs::read(pictures.join(picture)).unwrap()).unwrap();
-            model.logits(&pixels, &Interrupt::never()).unwrap()
-        })
-        .collect()
+    let mut all = Vec::new();
+    for picture in ["cat.jpg", "coffee.webp", "pattern.png"] {
+        let pixels = model.pixels(&fs::read(pictures.join(picture)).unwrap()).unwrap();
+        for by in (0..224).step_by(56) {
+            let mut moved = pixels.clone();
+            moved.rotate_left(by * 224 * 3);
+            moved.chunks_exact_mut(224 * 3).for_each(|row| row.rotate_left(by * 3));
+            all.push(model.logits(&moved, &Interrupt::never()).unwrap());
+        }
+    }
+    all
 }
 
-fn likeliest(logits: &[f32]) -> usize {
-    (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap()
+/// The likeliest class, by how much the next is less likely, and the class's share.
+fn likeliest(logits: &[f32]) -> (usize, f32, f32) {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
+    let most = logits[order[0]];
+    let sum: f32 = logits.iter().map(|x| (x - most).exp()).sum();
+    (order[0], most - logits[order[1]], sum.recip())
 }
 
 #[test]
@@ -68,13 +77,19 @@ fn scores_are_those_of_the_checkpoint() {
             assert!(found == exact, "the tables are the same");
             continue;
         }
+        let (mut farthest, mut worst) = (0.0_f32, 0.0_f32);
         for (found, exact) in found.iter().zip(&exact) {
-            assert_eq!(likeliest(found), likeliest(exact));
+            let ((class, _, share), (expected, lead, other)) = (likeliest(found), likeliest(exact));
+            assert!(class == expected || lead < 0.1, "{name}: {class} is not {expected}, {lead} ahead");
             let size = exact.iter().fold(0.0, |size: f32, x| size.max(x.abs()));
-            let worst = found.iter().zip(exact).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
-            println!("{name}: {worst} of {size}");
-            assert!(worst < size / 50.0, "{name}: {worst} of {size}");
+            let apart = found.iter().zip(exact).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            farthest = farthest.max(apart / size);
+            worst = worst.max((share - other).abs());
         }
+        println!(
+            "{name}: raw scores differ by {farthest} of the largest, the likeliest class's share by {worst}"
+        );
+        assert!(farthest < 0.03 && worst < 0.03, "{name}: {farthest} {worst}");
     }
 }
 
@@ -88,7 +103,7 @@ fn a_file_that_is_not_this_models_is_passed_over_or_refused_with_the_remedy() {
     fs::write(&path, bytes).unwrap();
     fs::remove_file(folder.path().join(MODEL).join(".verified")).unwrap();
     let assets = open(&folder);
-    assert_eq!(logits(&assets).len(), 3);
+    assert!(!logits(&assets).is_empty());
     assert!(fact(&assets, "prepared").starts_with("no: run "), "{assets:?}");
     fs::remove_file(assets.path(CHECKPOINT)).unwrap();
     let refused = Assets::open(folder.path(), Some(MODEL)).and_then(ImageClassifier::open).unwrap_err();
