@@ -65,7 +65,7 @@ struct PrepareOptions {
     #[command(flatten)]
     models: FetchOptions,
     /// How weights are kept: f32 as they are; f16 in half the space, int8 in a quarter, for vectors with a cosine of about
-    /// 0.9999 and 0.999 to those of f32
+    /// 0.9999 and 0.999 to those of f32; a model of pictures has f16 for int8
     #[arg(long, value_name = "KIND", default_value = "f16", value_parser = ["f32", "f16", "int8"])]
     precision: String,
     /// Remove the files that the prepared one stands for, as an image does

@@ -1,5 +1,5 @@
-//! Products with weights of half precision on CPUs that multiply bfloat16 (`vdpbf16ps`: a Zen 4, a Sapphire Rapids, or later),
-//! twice as many numbers in a cycle as of f32. Both sides are rounded to its 8 bits of precision, sums are kept in f32, and a
+//! Products with weights of half precision on CPUs that multiply bfloat16 (`vdpbf16ps`) sooner than f32: a Zen 4 or later, twice as
+//! many numbers in a cycle. Both sides are rounded to its 8 bits of precision, sums are kept in f32, and a
 //! sum is the same however many rows are computed beside its own.
 
 use super::gemm::{PANEL, Product, Weights};

@@ -5,7 +5,8 @@
 pub enum Precision {
     /// As they are.
     F32,
-    /// In half the space; the vectors' cosine to those of f32 is 0.9999 or more.
+    /// In half the space; the vectors' cosine to those of f32 is 0.9999 or more. Raw scores of pictures differ by less than 3 % of
+    /// the largest, and by less than 0.2 % where the CPU does not multiply bfloat16.
     F16,
     /// In little over a quarter of it, a scale for each 32 inputs of an output, and multiplied in whole numbers; the cosine is
     /// 0.999 or more, but 0.998 of an empty text and of one repeated letter. Words' vectors stay in half precision, and so do the
