@@ -39,15 +39,14 @@ pub(crate) fn open(assets: &Assets) -> Result<(prepared::Prepared, usize), Error
     let precision = found.as_ref().map(|file| file.precision().to_owned());
     timings
         .fact("prepared", precision.unwrap_or_else(|| format!("no: run `cargo fdk assets prepare {name}`")));
-    let file = match found {
-        Some(file) => file,
-        None => {
-            tracing::info!(
-                target: "fdk::assets", model = name,
-                "there is no prepared file: the model's own files are packed, which takes time and memory at each start; run `cargo fdk assets prepare {name}`"
-            );
-            timings.time("pack", || tables(assets, Precision::F32)?.open())?
-        }
+    let file = if let Some(file) = found {
+        file
+    } else {
+        tracing::info!(
+            target: "fdk::assets", model = name,
+            "there is no prepared file: the model's own files are packed, which takes time and memory at each start; run `cargo fdk assets prepare {name}`"
+        );
+        timings.time("pack", || tables(assets, Precision::F32)?.open())?
     };
     let classes = file.about().get(CLASSES).and_then(serde_json::Value::as_u64);
     let classes = classes.and_then(|classes| usize::try_from(classes).ok());

@@ -23,7 +23,7 @@ pub(super) unsafe fn round(product: &Product<'_>, rows: Range<usize>, to: Rounde
     for row in rows {
         // SAFETY: the caller's.
         unsafe {
-            pairs::round(product.input.add(row * product.input_stride), product.depth, to.0.add(row * to.1))
+            pairs::round(product.input.add(row * product.input_stride), product.depth, to.0.add(row * to.1));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod brief;
+mod tile;
 mod vector;
 
 #[cfg(feature = "speech")]
@@ -15,14 +16,13 @@ use crate::kernels::tile::{STRIP, strips};
 use crate::prepared::Prepared;
 use std::cell::RefCell;
 use std::ops::Range;
+use tile::Tile;
 
 /// Blocks of rows are of a multiple of these, the rows of a tile.
 const TALL: usize = 6;
 /// About the bytes of A, and a quarter of those of the outputs, that one worker takes up at a time: what a second-level cache
 /// has room for.
 const BLOCK_BYTES: usize = 128 * 1024;
-/// From so many rows on it pays to widen f16 weights once instead of in the innermost loop.
-const WIDEN_FROM: usize = 12;
 
 /// Weights of so many bytes stay in the nearest cache beside a few rows, which are then finished before the next few.
 const NEAR_BYTES: usize = 16 * 1024;
@@ -142,7 +142,7 @@ impl Linear {
         match &self.weights {
             Weights::F32(weights) => row.extend(places.map(|at| weights[at])),
             Weights::F16(weights, _) => {
-                row.extend(places.map(|at| half::f16::from_bits(weights[at]).to_f32()))
+                row.extend(places.map(|at| half::f16::from_bits(weights[at]).to_f32()));
             }
         }
     }
@@ -227,7 +227,7 @@ impl Linear {
                             tile.run_brief(input, &weights[range], bias, &mut room.near, out);
                         }
                         Weights::F16(weights, _) => {
-                            tile.run_half(isa, &weights[range], bias, &mut room.wide, out)
+                            tile.run_half(isa, &weights[range], bias, &mut room.wide, out);
                         }
                     }
                 }
@@ -282,209 +282,5 @@ fn padded(bias: &[f32], outputs: usize) -> Table<f32> {
     Table::Own(Lined::of(&padded))
 }
 
-/// One or two strips against all rows of a block.
-struct Tile<'a> {
-    a: &'a [f32],
-    inputs: usize,
-    rows: usize,
-    /// Where in `out` a row's part begins, and how long it is.
-    column: usize,
-    width: usize,
-    /// From one row of `out` to the next.
-    stride: usize,
-    /// What is done to the sums, of rows that lie as those of `out` do.
-    then: Then<'a>,
-}
-
-impl Tile<'_> {
-    /// Two strips.
-    const WIDEST: usize = 2 * STRIP;
-
-    fn strips(&self) -> usize {
-        self.width.div_ceil(STRIP)
-    }
-
-    fn run(&self, isa: Option<Isa>, weights: &[f32], bias: &[f32], out: &mut [f32]) {
-        // SAFETY: the CPU has what `isa` says.
-        unsafe { vector::strips(isa, self, weights, bias, out) }
-    }
-
-    fn run_half(&self, isa: Option<Isa>, weights: &[u16], bias: &[f32], wide: &mut Lined, out: &mut [f32]) {
-        // SAFETY: as above.
-        unsafe {
-            if self.rows < WIDEN_FROM {
-                return vector::strips_half(isa, self, weights, bias, out);
-            }
-            let wide = wide.room(weights.len());
-            vector::widen(isa, weights, wide);
-            vector::strips(isa, self, wide, bias, out);
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    fn run_brief(
-        &self,
-        input: &[u16],
-        weights: &[u16],
-        bias: &[f32],
-        near: &mut Lined<u16>,
-        out: &mut [f32],
-    ) {
-        // SAFETY: inputs are rounded only where the CPU has the features.
-        unsafe { brief::strips(self, input, weights, bias, near.room(weights.len()), out) }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use candle_core::{Device, Tensor};
-
-    /// Numbers without a pattern, from -1 to 1.
-    #[expect(clippy::cast_possible_truncation, reason = "f32 is what is wanted")]
-    fn noise(count: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed | 1;
-        let mut next = || {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            f64::from(state) / f64::from(u32::MAX) * 2.0 - 1.0
-        };
-        (0..count).map(|_| next() as f32).collect()
-    }
-
-    const SHAPES: [(usize, usize, usize); 9] = [
-        (1, 3, 1),
-        (1, 384, 1000),
-        (2, 17, 24),
-        (7, 96, 40),
-        (61, 24, 40),
-        (49, 320, 130),
-        (23, 28, 16),
-        (25, 240, 48),
-        (100, 1, 16),
-    ];
-
-    fn halved(weights: &[f32]) -> Vec<half::f16> {
-        weights.iter().map(|x| half::f16::from_f32(*x)).collect()
-    }
-
-    /// A layer as a prepared file of half precision has it.
-    #[cfg(feature = "vision")]
-    fn brief(weights: &[f32], outputs: usize, inputs: usize, bias: &[f32]) -> Linear {
-        let halves = halved(weights);
-        let weight = |output: usize, input: usize| {
-            if output < outputs { halves[output * inputs + input].to_bits() } else { 0 }
-        };
-        let weights = Table::Own(Lined::of(&strips(outputs, inputs, weight)));
-        Linear {
-            inputs,
-            outputs,
-            weights: Weights::F16(weights, Products::Brief),
-            bias: padded(bias, outputs),
-        }
-    }
-
-    /// Runs a layer with everything that can be done to its outputs, on whatever can run here.
-    fn check(linear: &Linear, a: &[f32], rows: usize, expected: impl Fn(Option<Isa>) -> Vec<f32>) {
-        let outputs = linear.outputs;
-        let isas = Isa::all().into_iter().map(Some).chain([None]);
-        for isa in isas {
-            let expected = expected(isa);
-            let other = noise(rows * outputs, 4);
-            let run = |then: Then<'_>| {
-                let mut out = vec![f32::NAN; rows * outputs];
-                linear.columns(isa, a, rows, 0..outputs, then, &mut out);
-                out
-            };
-            let added = run(Then::Add(&other));
-            #[cfg(feature = "vision")]
-            let cut = run(Then::Relu6);
-            for (index, ours) in run(Then::Keep).into_iter().enumerate() {
-                let of = || format!("{isa:?} {rows}×{}×{outputs} at {index}", linear.inputs);
-                let close = |x: f32, y: f32| assert!((x - y).abs() < 2e-4, "{}: {x} {y}", of());
-                close(ours, expected[index]);
-                close(added[index], expected[index] + other[index]);
-                #[cfg(feature = "vision")]
-                close(cut[index], expected[index].clamp(0.0, 6.0));
-            }
-            if rows == 1 && outputs > 2 * STRIP {
-                let mut out = vec![f32::NAN; outputs - 2 * STRIP];
-                linear.columns(isa, a, 1, 2 * STRIP..outputs, Then::Keep, &mut out);
-                let exact = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-                assert_eq!(
-                    exact(&out),
-                    exact(&run(Then::Keep)[2 * STRIP..]),
-                    "a part is as it is in the whole"
-                );
-            }
-        }
-    }
-
-    fn product(a: &[f32], weights: &[f32], bias: &[f32], inputs: usize) -> Vec<f32> {
-        let device = Device::Cpu;
-        let weights = Tensor::from_slice(weights, (bias.len(), inputs), &device).unwrap();
-        let a = Tensor::from_slice(a, (a.len() / inputs, inputs), &device).unwrap();
-        let bias = Tensor::from_slice(bias, bias.len(), &device).unwrap();
-        let product = a.matmul(&weights.t().unwrap()).unwrap().broadcast_add(&bias).unwrap();
-        product.flatten_all().unwrap().to_vec1::<f32>().unwrap()
-    }
-
-    #[test]
-    fn products_are_those_of_candle() {
-        for (rows, inputs, outputs) in SHAPES {
-            let (a, weights, bias) = (noise(rows * inputs, 1), noise(outputs * inputs, 2), noise(outputs, 3));
-            let theirs = product(&a, &weights, &bias, inputs);
-            let ours = Linear::new(&weights, outputs, inputs, &bias);
-            check(&ours, &a, rows, |_| theirs.clone());
-            // As the threads of the process share it.
-            let mut shared = vec![f32::NAN; rows * outputs];
-            ours.run(&a, rows, Then::Keep, &mut shared);
-            assert!(shared.iter().zip(&theirs).all(|(x, y)| (x - y).abs() < 2e-4));
-            #[cfg(feature = "speech")]
-            {
-                let halves = halved(&weights);
-                let wide: Vec<f32> = halves.iter().map(|x| x.to_f32()).collect();
-                let theirs = product(&a, &wide, &bias, inputs);
-                check(&Linear::half(&halves, outputs, inputs, &bias), &a, rows, |_| theirs.clone());
-            }
-        }
-    }
-
-    /// Where the CPU has bfloat16, and with an odd number of inputs nowhere.
-    #[cfg(feature = "vision")]
-    #[test]
-    fn brief_products_are_those_of_rounded_numbers() {
-        for (rows, inputs, outputs) in SHAPES {
-            let (a, weights, bias) = (noise(rows * inputs, 1), noise(outputs * inputs, 2), noise(outputs, 3));
-            let wide: Vec<f32> = halved(&weights).iter().map(|x| x.to_f32()).collect();
-            let rounded = |numbers: &[f32]| -> Vec<f32> {
-                numbers.iter().map(|x| half::bf16::from_f32(*x).to_f32()).collect()
-            };
-            check(&brief(&weights, outputs, inputs, &bias), &a, rows, |isa| match isa {
-                #[cfg(target_arch = "x86_64")]
-                Some(Isa::Avx512Bf16) if inputs.is_multiple_of(2) => {
-                    product(&rounded(&a), &rounded(&wide), &bias, inputs)
-                }
-                _ => product(&a, &wide, &bias, inputs),
-            });
-        }
-    }
-
-    #[cfg(feature = "vision")]
-    #[test]
-    fn what_is_no_number_stays_so() {
-        let mut a = noise(24 * 32, 1);
-        (a[0], a[33], a[66]) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
-        let weights = noise(40 * 32, 2);
-        let layers = [Linear::new(&weights, 40, 32, &noise(40, 3)), brief(&weights, 40, 32, &noise(40, 3))];
-        for (isa, linear) in
-            Isa::all().into_iter().flat_map(|isa| layers.iter().map(move |layer| (isa, layer)))
-        {
-            let mut out = vec![0.0; 24 * 40];
-            linear.columns(Some(isa), &a, 24, 0..40, Then::Relu6, &mut out);
-            assert!(out[..40].iter().all(|x| x.is_nan()), "{isa:?}: {:?}", &out[..40]);
-            assert!(out[40..120].iter().all(|x| *x == 0.0 || *x == 6.0), "{isa:?}: {:?}", &out[40..120]);
-        }
-    }
-}
+mod tests;

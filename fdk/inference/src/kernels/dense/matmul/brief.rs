@@ -1,6 +1,6 @@
 //! Tiles of products of bfloat16, for weights of half precision on CPUs that have them.
 
-use super::Tile;
+use super::tile::Tile;
 use super::vector::{MOST, finish};
 use crate::kernels::lanes::Avx512;
 use crate::kernels::pairs::{self, Halves, Near, Pairs, SUMS};

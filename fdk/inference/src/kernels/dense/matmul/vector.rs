@@ -1,7 +1,8 @@
 //! Tiles of plain products, written once over vectors and compiled for each instruction set.
 
 use super::super::kernel;
-use super::{Then, Tile};
+use super::Then;
+use super::tile::Tile;
 use crate::kernels::lanes::Lanes;
 use crate::kernels::tile::{Number, Packed, STRIP, tile};
 use std::ops::Range;
