@@ -65,7 +65,7 @@ enum Model {
     #[cfg(feature = "vision")]
     ClassifyImage(ImageClassifier),
     #[cfg(feature = "speech")]
-    DetectSpeech(SpeechDetector),
+    DetectSpeech(Box<SpeechDetector>),
     #[cfg(feature = "speech")]
     Transcribe(Box<Transcriber>),
 }
@@ -94,7 +94,7 @@ impl Served {
             #[cfg(feature = "vision")]
             Task::ClassifyImage => Model::ClassifyImage(ImageClassifier::open(assets)?),
             #[cfg(feature = "speech")]
-            Task::DetectSpeech => Model::DetectSpeech(SpeechDetector::open(assets)?),
+            Task::DetectSpeech => Model::DetectSpeech(Box::new(SpeechDetector::open(assets)?)),
             #[cfg(feature = "speech")]
             Task::Transcribe => Model::Transcribe(Box::new(Transcriber::open(assets)?)),
             other => {

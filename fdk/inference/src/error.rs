@@ -16,16 +16,9 @@ pub struct Error {
 
 #[derive(Debug)]
 enum Kind {
-    #[cfg_attr(not(feature = "core"), expect(dead_code, reason = "without a task there is no request"))]
-    Input {
-        path: String,
-    },
+    Input { path: String },
     Interrupted,
     Assets,
-    #[cfg_attr(
-        not(any(feature = "prepared", feature = "speech")),
-        expect(dead_code, reason = "without candle there is nothing of it that fails")
-    )]
     Model,
 }
 

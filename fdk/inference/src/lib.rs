@@ -13,6 +13,11 @@
 //! # Ok(()) }
 //! # #[cfg(not(feature = "text"))] fn main() {}
 //! ```
+// With all features, as the lints run, there is none; a function that does one kind of task has no use for what others share.
+#![cfg_attr(
+    not(all(feature = "text", feature = "vision", feature = "speech")),
+    allow(dead_code, reason = "what the tasks share is more than each of them needs")
+)]
 
 pub mod assets;
 pub mod cpu;
@@ -154,7 +159,7 @@ pub use interrupt::Interrupt;
 pub use linear_head::LinearHead;
 #[cfg(feature = "text")]
 pub use models::llama::Precision as DecoderPrecision;
-#[cfg(feature = "text")]
+#[cfg(any(feature = "text", feature = "vision"))]
 pub use models::precision::Precision;
 #[cfg(feature = "core")]
 pub use prediction::Prediction;

@@ -23,7 +23,7 @@ impl Timings {
     }
 
     /// Records a fact, such as which kernels run.
-    #[cfg(feature = "text")]
+    #[cfg(any(feature = "text", feature = "vision"))]
     pub(crate) fn fact(&self, name: &'static str, value: impl Into<String>) {
         self.record().facts.push((name, value.into()));
     }

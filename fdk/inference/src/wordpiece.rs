@@ -31,7 +31,6 @@ pub(crate) struct WordPiece {
 }
 
 impl WordPiece {
-    #[cfg_attr(not(feature = "text"), expect(dead_code, reason = "only the text tasks prepare"))]
     /// Adds the tables of a `tokenizer.json` to a prepared file, and returns what is to be said of it. `None` when it is of
     /// another kind, which the crate must do.
     pub(crate) fn prepare(json: &Value, maker: &mut Maker) -> Option<Value> {

@@ -33,7 +33,6 @@ pub(crate) struct Block {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
     pub(crate) kernel: usize,
-    #[cfg_attr(not(feature = "vision"), expect(dead_code, reason = "only who runs the network asks"))]
     pub(crate) stride: usize,
     expansion: usize,
 }

@@ -119,7 +119,7 @@ mod tests {
             assert!((ours / exact - 1.0).abs() < 3e-7, "{x}: {ours} {exact}");
             x += 0.013;
         }
-        assert_eq!([exp(f32::NEG_INFINITY), exp(-80.01)], [0.0, 0.0]);
+        assert!([f32::NEG_INFINITY, -80.01].into_iter().all(|x| exp(x).to_bits() == 0));
         assert!(exp(f32::NAN).is_nan());
     }
 

@@ -53,10 +53,6 @@ impl<T> Deref for Lined<T> {
 /// Numbers that stay as they are.
 #[derive(Debug)]
 pub(crate) enum Table<T> {
-    #[cfg_attr(
-        not(any(feature = "speech", test)),
-        allow(dead_code, reason = "those of pictures are in a file")
-    )]
     Own(Lined<T>),
     /// In a prepared file, whose tables begin at lines.
     #[cfg(feature = "vision")]

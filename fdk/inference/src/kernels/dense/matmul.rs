@@ -1,6 +1,6 @@
 //! `A · Wᵀ + bias` with weights packed once: in strips of sixteen outputs, as f32 or as the f16 they were stored in.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(feature = "vision", target_arch = "x86_64"))]
 mod brief;
 mod tile;
 mod vector;
@@ -11,7 +11,9 @@ use super::lined::{Lined, Table};
 #[cfg(feature = "vision")]
 use crate::error::Error;
 use crate::kernels::Isa;
-use crate::kernels::tile::{STRIP, strips};
+use crate::kernels::tile::STRIP;
+#[cfg(any(feature = "speech", test))]
+use crate::kernels::tile::strips;
 #[cfg(feature = "vision")]
 use crate::prepared::Prepared;
 use std::cell::RefCell;
@@ -40,9 +42,9 @@ thread_local! {
 #[derive(Default)]
 struct Room {
     wide: Lined,
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(feature = "vision", target_arch = "x86_64"))]
     brief: Lined<u16>,
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(feature = "vision", target_arch = "x86_64"))]
     near: Lined<u16>,
 }
 
@@ -66,10 +68,8 @@ enum Weights {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Products {
     /// Widened to f32.
-    #[cfg_attr(not(feature = "speech"), allow(dead_code, reason = "only Whisper's are"))]
     Exact,
     /// Where the CPU can, rounded to bfloat16 as the inputs are.
-    #[cfg_attr(not(feature = "vision"), allow(dead_code, reason = "only those of pictures are"))]
     Brief,
 }
 
@@ -201,6 +201,7 @@ impl Linear {
     ) {
         ROOM.with_borrow_mut(|room| {
             let (size, count) = (self.inputs * STRIP, some.len());
+            #[cfg(all(feature = "vision", target_arch = "x86_64"))]
             let brief = self.rounded(isa, &a[..rows * self.inputs], room);
             let at_once = if size * count.div_ceil(STRIP) * 4 <= NEAR_BYTES { FEW } else { rows };
             for row in (0..rows).step_by(at_once.max(1)) {
@@ -221,7 +222,7 @@ impl Linear {
                     let range = strips.start * size..strips.end * size;
                     match &self.weights {
                         Weights::F32(weights) => tile.run(isa, &weights[range], bias, out),
-                        #[cfg(target_arch = "x86_64")]
+                        #[cfg(all(feature = "vision", target_arch = "x86_64"))]
                         Weights::F16(weights, _) if brief => {
                             let input = &room.brief[row * self.inputs..];
                             tile.run_brief(input, &weights[range], bias, &mut room.near, out);
@@ -240,18 +241,16 @@ impl Linear {
     }
 
     /// Rounds the inputs where that is how they are multiplied.
+    #[cfg(all(feature = "vision", target_arch = "x86_64"))]
     fn rounded(&self, isa: Option<Isa>, a: &[f32], room: &mut Room) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        if matches!(self.weights, Weights::F16(_, Products::Brief))
+        let brief = matches!(self.weights, Weights::F16(_, Products::Brief))
             && isa == Some(Isa::Avx512Bf16)
-            && self.inputs.is_multiple_of(2)
-        {
+            && self.inputs.is_multiple_of(2);
+        if brief {
             // SAFETY: the CPU has what `isa` says.
             unsafe { brief::round(a, room.brief.room(a.len())) };
-            return true;
         }
-        let _ = (isa, a, room);
-        false
+        brief
     }
 }
 

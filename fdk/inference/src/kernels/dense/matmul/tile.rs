@@ -1,7 +1,7 @@
 //! What is computed at a time: one or two strips against all rows of a block.
 
 use super::Then;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(feature = "vision", target_arch = "x86_64"))]
 use super::brief;
 use super::vector;
 use crate::kernels::Isa;
@@ -57,7 +57,7 @@ impl Tile<'_> {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(feature = "vision", target_arch = "x86_64"))]
     pub(super) fn run_brief(
         &self,
         input: &[u16],
