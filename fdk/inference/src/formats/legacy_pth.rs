@@ -181,8 +181,10 @@ impl Machine {
             }
             b'X' => {
                 let length = cursor.u32()?;
-                let text = std::str::from_utf8(cursor.bytes(length)?);
-                text.ok().and_then(|text| self.push(Value::Text(text.into())))
+                let text = std::str::from_utf8(cursor.bytes(length)?).ok();
+                // Names come into messages, which are one line.
+                let text = text.filter(|text| !text.chars().any(char::is_control));
+                text.and_then(|text| self.push(Value::Text(text.into())))
             }
             b'c' => {
                 let name = [line(cursor)?, line(cursor)?];
@@ -393,6 +395,10 @@ mod tests {
         {
             assert_eq!(message(&checkpoint(sides, strides, offset)), "the checkpoint has no numbers for 'w'");
         }
+        let mut named = checkpoint(&[9], &[1], 0);
+        let name = named.windows(6).position(|bytes| bytes == b"X\x01\0\0\0w").unwrap();
+        named[name + 5] = b'\n';
+        assert_eq!(message(&named), "the checkpoint has a pickle that is none of a checkpoint, at 'X'");
         assert!(message(b"PK\x03\x04").contains("a zip archive"));
         assert_eq!(message(b"\x80\x02X"), "the checkpoint is not one of PyTorch's");
     }
