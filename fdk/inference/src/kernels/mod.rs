@@ -2,8 +2,8 @@
 //!
 //! candle's graph of the same architecture is what they are tested against, and what runs where they cannot.
 //!
-//! Texts have a set of their own, written once for each instruction set; pictures and sound share plain products ([`dense`]). Both
-//! are run by a team of threads ([`team`]).
+//! They are written once over vectors ([`lanes`]) and compiled for each instruction set. Texts have a set of their own; pictures
+//! and sound share plain products and convolutions ([`dense`]). Both are run by a team of threads ([`team`]).
 
 #[cfg(any(feature = "vision", feature = "speech"))]
 pub(crate) mod dense;
