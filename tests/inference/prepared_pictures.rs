@@ -70,6 +70,7 @@ fn scores_are_those_of_the_checkpoint() {
         let (folder, _) = prepared(precision);
         fs::remove_file(folder.path().join(MODEL).join(CHECKPOINT)).unwrap();
         let assets = open(&folder);
+        assert_eq!(prepare(&assets, precision).unwrap(), None, "what it is made of is gone");
         let found = logits(&assets);
         assert_eq!(fact(&assets, "prepared"), name);
         assert!(assets.timings().phases().iter().all(|(phase, _)| *phase != "hash" && *phase != "pack"));

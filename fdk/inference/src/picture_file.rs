@@ -13,6 +13,12 @@ use serde_json::json;
 /// What the header says of the number of classes.
 const CLASSES: &str = "classes";
 
+/// Whether the model classifies pictures and has its checkpoint still.
+#[cfg(feature = "text")]
+pub(crate) fn is_there(assets: &Assets) -> bool {
+    assets.model().task == "classify_image" && assets.file_ending(".pth").is_ok_and(|path| path.is_file())
+}
+
 /// The tables of the model's checkpoint (`.pth`). There are none of eight bits: they are of half precision then.
 pub(crate) fn tables(assets: &Assets, precision: Precision) -> Result<Maker, Error> {
     let precision = if precision == Precision::Int8 { Precision::F16 } else { precision };

@@ -37,14 +37,14 @@ pub struct Report {
 }
 
 /// Writes the prepared file of a model into its folder, whole or not at all, and marks it as verified. `None` for a model
-/// that is neither an encoder or a decoder the kernels compute nor one of pictures: it is used from its own files. A decoder's
+/// that is none of an encoder, a decoder that the kernels compute, and one of pictures, or whose own files are gone. A decoder's
 /// weights stay as they are quantised, whatever the precision.
 pub fn prepare(assets: &Assets, precision: Precision) -> Result<Option<Report>, Error> {
     let whole = SOURCES.iter().all(|file| assets.path(file).exists());
     let family = Family::read(assets).ok().filter(|family| whole && pack::shape(family).is_ok());
     let mut maker = match family {
         Some(family) => tables(assets, &family, precision)?,
-        None if assets.model().task == "classify_image" => picture_file::tables(assets, precision)?,
+        None if picture_file::is_there(assets) => picture_file::tables(assets, precision)?,
         None => match decoder(assets)? {
             Some(maker) => maker,
             None => return Ok(None),

@@ -10,7 +10,7 @@ pub(crate) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 }
 
 /// e^x, within 2e-7 of it, for x ≤ 88; below -80 it is zero. Of what is next to zero, a share or a product would be no normal
-/// number, and a multiplication with one takes an Intel CPU a hundred times as long.
+/// number, and a multiplication with one takes an Intel CPU many times as long.
 #[cfg(feature = "speech")]
 #[inline(always)]
 #[expect(

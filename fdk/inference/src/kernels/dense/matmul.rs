@@ -20,7 +20,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use tile::Tile;
 
-/// Blocks of rows are of a multiple of these, the rows of a tile.
+/// Rows of the lowest tile: blocks that are as large as a cache allows are of a multiple of these.
 const TALL: usize = 6;
 /// About the bytes of A, and a quarter of those of the outputs, that one worker takes up at a time: what a second-level cache
 /// has room for.
