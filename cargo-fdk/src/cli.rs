@@ -1,10 +1,9 @@
 //! The command line: what can be asked, and the exit code of the answer (0 done, 1 failed, 2 asked wrongly).
 
-use crate::{Error, Result, assets, check, demo, invoke, new, policy, principal, shim, sign, start};
+use crate::{Error, Result, check, demo, invoke, model_tool, new, policy, principal, shim, sign, start};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -47,42 +46,7 @@ enum Command {
 #[derive(Args)]
 struct AssetsArgs {
     #[command(subcommand)]
-    command: AssetsCommand,
-}
-
-#[derive(Subcommand)]
-enum AssetsCommand {
-    /// Fetch the files of models: all that models.toml lists, the named ones, or what a function needs
-    Fetch(FetchOptions),
-    /// Teach an embedding model labels of your own: fit a linear head on examples, and show how good it is
-    FitHead(assets::fit_head::Options),
-    /// Compile fetched models into the file that a function maps at start: packed weights, and the tokenizer without JSON
-    Prepare(PrepareOptions),
-}
-
-#[derive(Args)]
-struct PrepareOptions {
-    #[command(flatten)]
-    models: FetchOptions,
-    /// How weights are kept: f32 as they are; f16 in half the space, int8 in a quarter, for vectors with a cosine of about
-    /// 0.9999 and 0.999 to those of f32; a model of pictures has f16 for int8
-    #[arg(long, value_name = "KIND", default_value = "f16", value_parser = ["f32", "f16", "int8"])]
-    precision: String,
-    /// Remove the files that the prepared one stands for, as an image does
-    #[arg(long)]
-    only: bool,
-}
-
-#[derive(Args)]
-struct FetchOptions {
-    /// The models, by their names in models.toml; all when none is named
-    names: Vec<String>,
-    /// Only the model that this function folder's func.yaml names in its config; nothing when it names none
-    #[arg(long = "for", value_name = "DIR", conflicts_with = "names")]
-    function: Option<PathBuf>,
-    /// The folder that holds models.toml; found from here upwards when not given
-    #[arg(long, value_name = "DIR", env = "FDK_ASSETS_DIR")]
-    dir: Option<PathBuf>,
+    command: fdk_models::cli::Command,
 }
 
 /// Runs the command line of this process.
@@ -95,14 +59,14 @@ pub fn main() -> ExitCode {
     if arguments.first().is_some_and(shim::is_called) {
         return told(shim::docker(&arguments[1..]));
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(help_or_error) => {
             let _ = help_or_error.print();
             return ExitCode::from(u8::try_from(help_or_error.exit_code()).unwrap_or(2));
         }
     };
-    told(run(cli))
+    told(run(cli, &arguments))
 }
 
 fn told(result: Result<ExitCode>) -> ExitCode {
@@ -115,14 +79,10 @@ fn told(result: Result<ExitCode>) -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitCode> {
+fn run(cli: Cli, arguments: &[OsString]) -> Result<ExitCode> {
     match cli.command {
-        Command::Assets(AssetsArgs { command }) => match command {
-            AssetsCommand::Fetch(options) => fetch(&options),
-            AssetsCommand::FitHead(options) => assets::fit_head::run(&options),
-            AssetsCommand::Prepare(options) => prepare(&options),
-        }
-        .map(|()| ExitCode::SUCCESS),
+        // What follows the word `assets` is the tool's.
+        Command::Assets(AssetsArgs { command }) => model_tool::run(&command, &arguments[2..]),
         Command::New(options) => new::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Shim(options) => shim::run(&options),
         Command::Principal(options) => principal::run(&options),
@@ -133,39 +93,6 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Start(options) => in_the_foreground(start::run(options)),
         Command::Check(options) => until_interrupted(check::run(options)),
     }
-}
-
-fn fetch(options: &FetchOptions) -> Result<()> {
-    match chosen(options)? {
-        Some((folder, names)) => assets::fetch(&folder, &names),
-        None => Ok(()),
-    }
-}
-
-fn prepare(options: &PrepareOptions) -> Result<()> {
-    let unknown = || Error::usage(format!("there is no precision '{}'", options.precision));
-    let precision = fdk_inference::Precision::parse(&options.precision).ok_or_else(unknown)?;
-    match chosen(&options.models)? {
-        Some((folder, names)) => assets::prepare(&folder, &names, precision, options.only),
-        None => Ok(()),
-    }
-}
-
-/// The assets folder and the models; `None` when a function has none.
-fn chosen(options: &FetchOptions) -> Result<Option<(PathBuf, Vec<String>)>> {
-    let names = match &options.function {
-        None => options.names.clone(),
-        Some(folder) => match crate::function::Function::read(folder)?.model() {
-            Some(model) => vec![model.to_owned()],
-            None => return Ok(None),
-        },
-    };
-    let folder = match (&options.dir, &options.function) {
-        (Some(folder), _) => folder.clone(),
-        (None, Some(function)) => assets::folder_for(function)?,
-        (None, None) => assets::folder_for(&std::env::current_dir().unwrap_or_default())?,
-    };
-    Ok(Some((folder, names)))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

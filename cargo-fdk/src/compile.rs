@@ -1,4 +1,5 @@
-//! Builds a function with cargo, in the profile and target folder of `cargo fdk` itself, so that candle compiles once.
+//! Builds functions, and the model tool, with cargo: in the profile and target folder of `cargo fdk` itself, so that candle compiles
+//! once.
 
 use crate::function::Function;
 use crate::{Error, Result};
@@ -39,39 +40,87 @@ pub fn cargo() -> Command {
     command
 }
 
+/// A package whose binary is wanted.
+#[derive(Debug)]
+pub struct Package<'a> {
+    /// Its name, and its binary's.
+    pub name: &'a str,
+    /// Its manifest, or its workspace's.
+    pub manifest: PathBuf,
+    /// Features beside its default ones, with commas.
+    pub features: &'a str,
+    /// The folder for what is built; cargo's own choice when not given.
+    pub target: Option<PathBuf>,
+}
+
+impl<'a> Package<'a> {
+    fn of(function: &'a Function) -> Self {
+        let manifest = function.folder().join("Cargo.toml");
+        Self { name: function.package(), manifest, features: "", target: None }
+    }
+}
+
 /// Builds the function's binary and returns its path. Cargo's own progress and errors go to stderr.
 pub fn build(function: &Function) -> Result<PathBuf> {
-    let mut child = command(function).spawn().map_err(no_cargo)?;
+    package(&Package::of(function))
+}
+
+/// As [`build`], of any package.
+pub fn package(package: &Package<'_>) -> Result<PathBuf> {
+    let mut child = command(package).spawn().map_err(no_cargo)?;
     let mut executable = None;
     let lines = child.stdout.take().map(BufReader::new);
     for line in lines.into_iter().flat_map(BufReader::lines).map_while(std::result::Result::ok) {
-        executable = made(&line, function).or(executable);
+        executable = made(&line, package).or(executable);
     }
-    judged(function, child.wait(), executable)
+    judged(package, child.wait(), executable)
 }
 
 /// As [`build`], while others have the thread. Dropped, it ends cargo.
 pub(crate) async fn build_while_serving(function: &Function) -> Result<PathBuf> {
-    let command = tokio::process::Command::from(command(function)).kill_on_drop(true).spawn();
+    let package = Package::of(function);
+    let command = tokio::process::Command::from(command(&package)).kill_on_drop(true).spawn();
     let mut child = command.map_err(no_cargo)?;
     let mut executable = None;
     if let Some(stdout) = child.stdout.take() {
         let mut lines = tokio::io::BufReader::new(stdout).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            executable = made(&line, function).or(executable);
+            executable = made(&line, &package).or(executable);
         }
     }
-    judged(function, child.wait().await, executable)
+    judged(&package, child.wait().await, executable)
 }
 
-fn command(function: &Function) -> Command {
+/// The profile of this very program: what `cargo test` builds calls functions of its own profile, and everybody else those that
+/// ship.
+pub fn profile() -> &'static str {
+    let path = std::env::current_exe().unwrap_or_default();
+    // A test's own binary is in `deps` below it.
+    let folder = path.parent().filter(|folder| !folder.ends_with("deps")).or_else(|| path.parent()?.parent());
+    if folder.is_some_and(|folder| folder.ends_with("debug")) { "dev" } else { "release" }
+}
+
+fn command(package: &Package<'_>) -> Command {
     let mut command = cargo();
     command
-        .args(["build", "--release", "--message-format=json-render-diagnostics", "-p", function.package()])
+        .args([
+            "build",
+            "--profile",
+            profile(),
+            "--message-format=json-render-diagnostics",
+            "-p",
+            package.name,
+        ])
         .arg("--manifest-path")
-        .arg(function.folder().join("Cargo.toml"))
+        .arg(&package.manifest)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    if !package.features.is_empty() {
+        command.args(["--features", package.features]);
+    }
+    if let Some(target) = &package.target {
+        command.arg("--target-dir").arg(target);
+    }
     command
 }
 
@@ -80,27 +129,25 @@ fn no_cargo(error: std::io::Error) -> Error {
     Error::failed(format!("cannot run cargo: {error}; install Rust with rustup"))
 }
 
-/// The function's executable, where a line of cargo's tells it.
-fn made(line: &str, function: &Function) -> Option<PathBuf> {
+/// The package's executable, where a line of cargo's tells it.
+fn made(line: &str, package: &Package<'_>) -> Option<PathBuf> {
     let message = serde_json::from_str::<Message>(line).ok()?;
-    let named = message.target.is_some_and(|target| target.name == function.package());
+    let named = message.target.is_some_and(|target| target.name == package.name);
     message.executable.filter(|_| message.reason == "compiler-artifact" && named)
 }
 
 fn judged(
-    function: &Function,
+    package: &Package<'_>,
     status: std::io::Result<ExitStatus>,
     executable: Option<PathBuf>,
 ) -> Result<PathBuf> {
     let status = status.map_err(|error| Error::failed(format!("cargo: {error}")))?;
     match executable {
         Some(executable) if status.success() => Ok(executable),
-        _ if !status.success() => {
-            Err(Error::failed(format!("{} does not build: see above", function.name())))
-        }
+        _ if !status.success() => Err(Error::failed(format!("{} does not build: see above", package.name))),
         _ => Err(Error::failed(format!(
             "package {} has no binary of its own name: a function is built from src/main.rs",
-            function.package()
+            package.name
         ))),
     }
 }

@@ -42,3 +42,10 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<fdk_models::Error> for Error {
+    fn from(error: fdk_models::Error) -> Self {
+        let message = error.to_string();
+        if error.is_usage() { Self::usage(message) } else { Self::failed(message) }
+    }
+}

@@ -3,7 +3,7 @@
 use crate::agent::{Call, Container, Spec};
 use crate::function::Function;
 use crate::logs::Logs;
-use crate::{Error, Result, assets, compile};
+use crate::{Error, Result, compile, model_tool};
 use clap::Args;
 use http::HeaderValue;
 use serde_json::json;
@@ -102,7 +102,7 @@ fn unwritten(error: std::io::Error) -> Error {
     Error::failed(format!("the reply cannot be written to stdout: {error}"))
 }
 
-/// Fetches the function's model, builds it, and says how to run it.
+/// Fetches and prepares the function's model, builds it, and says how to run it.
 pub(crate) fn prepare(function: &Function) -> Result<Spec> {
     let assets = assets(function)?;
     let mut spec = Spec::new(function.name(), compile::build(function)?);
@@ -117,15 +117,15 @@ pub(crate) fn prepare(function: &Function) -> Result<Spec> {
     Ok(spec)
 }
 
-/// Fetches the function's model, and says which folder has it.
+/// Fetches and prepares the function's model, and says which assets folder serves it.
 pub(crate) fn assets(function: &Function) -> Result<Option<PathBuf>> {
     let Some(model) = function.model() else { return Ok(None) };
     let configured = std::env::var_os("FDK_ASSETS_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let folder = configured.map_or_else(|| assets::folder_for(function.folder()), Ok)?;
-    assets::fetch(&folder, &[model.to_owned()])?;
+    let folder = configured.map_or_else(|| fdk_models::folder_for(function.folder()), Ok)?;
+    fdk_models::fetch(&folder, &[model.to_owned()])?;
     let folder =
         folder.canonicalize().map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
-    Ok(Some(folder))
+    model_tool::prepared(&folder, model, function.folder()).map(Some)
 }
 
 /// What a person who debugs a function sets for one run, as in the platform's console.

@@ -1,10 +1,9 @@
 //! `cargo fdk`: the platform on a laptop. It builds functions, fetches their models, and runs them as the Fn agent does.
 //!
-//! It knows the assets manifest and the principal's rules, and nothing of the runtime: the agent speaks the contract from
+//! It knows the assets manifest and the principal's rules, and nothing of candle, which the model tool links, or of the runtime: the agent speaks the contract from
 //! the other side, by itself, so that what it accepts says something.
 
 pub mod agent;
-pub mod assets;
 pub mod calls;
 mod check;
 pub mod cli;
@@ -18,7 +17,9 @@ pub mod images;
 mod invoke;
 pub mod issuer;
 mod keys;
+mod kit;
 pub mod logs;
+mod model_tool;
 mod new;
 pub mod oci;
 pub mod platform;

@@ -140,7 +140,8 @@ fn body(body: Option<&str>) -> Result<Vec<u8>> {
 fn signer(identity: &Identity) -> Result<Signer> {
     let refused = |refusal: Refusal| Error::failed(format!("{}: {refusal}", refusal.code()));
     if let Some(profile) = &identity.config_profile {
-        let file = config_file().ok_or_else(|| Error::usage("neither OCI_CONFIG_FILE nor HOME is set"))?;
+        let file =
+            ApiKey::config_file().ok_or_else(|| Error::usage("neither OCI_CONFIG_FILE nor HOME is set"))?;
         return ApiKey::from_config(&file, profile).map(|key| Arc::new(key).into()).map_err(refused);
     }
     if let (Some(file), Some(id)) = (&identity.key, &identity.key_id) {
@@ -158,15 +159,6 @@ fn signer(identity: &Identity) -> Result<Signer> {
             Err(Error::failed("the environment describes no resource principal"))
         }
     }
-}
-
-/// The configuration file of the OCI tools: Oracle's SDKs have it from `OCI_CONFIG_FILE`, its command line from
-/// `OCI_CLI_CONFIG_FILE`, and both else from the home directory.
-pub(crate) fn config_file() -> Option<PathBuf> {
-    let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    path("OCI_CONFIG_FILE")
-        .or_else(|| path("OCI_CLI_CONFIG_FILE"))
-        .or_else(|| Some(path("HOME")?.join(".oci").join("config")))
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ async fn a_caller_that_leaves_stops_the_work() {
 
 #[tokio::test]
 async fn a_caller_that_leaves_stops_the_model() {
-    let assets = cargo_fdk::assets::obtain("smollm2").unwrap();
+    let assets = fdk_models::obtain("smollm2").unwrap();
     let mut spec = Spec::new("talker", env!("CARGO_BIN_EXE_talker").into());
     spec.config = vec![("FDK_ASSETS_DIR".into(), assets.display().to_string())];
     spec.visible = vec![assets];

@@ -1,9 +1,9 @@
-//! Functions as the platform runs them: built as for release, started by the agent.
+//! Functions as the platform runs them: built in this test's profile, started by the agent.
 
 use crate::http1::Connection;
 use cargo_fdk::agent::{Container, Spec};
+use cargo_fdk::compile;
 use cargo_fdk::function::Function;
-use cargo_fdk::{assets, compile};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -20,8 +20,8 @@ pub fn spec(name: &str) -> Spec {
     let built = built.get_or_insert_default();
     let executable = built.entry(name.into()).or_insert_with(|| compile::build(&function).unwrap()).clone();
     if let Some(model) = function.model() {
-        let folder = assets::folder_for(function.folder()).unwrap();
-        assets::fetch(&folder, &[model.to_owned()]).unwrap();
+        let folder = fdk_models::folder_for(function.folder()).unwrap();
+        fdk_models::fetch(&folder, &[model.to_owned()]).unwrap();
         config.push(("FDK_ASSETS_DIR".into(), folder.display().to_string()));
         visible.push(folder);
     }

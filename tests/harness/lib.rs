@@ -2,6 +2,7 @@
 //! not run.
 
 pub mod browser;
+pub mod command_line;
 pub mod function;
 pub mod http1;
 pub mod not_run;

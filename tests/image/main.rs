@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
+use workspace_tests::command_line::fdk;
 use workspace_tests::not_run::{have, unasked};
 use workspace_tests::root;
 
@@ -149,8 +150,8 @@ async fn images_keep_the_contract() {
 
 /// `cargo fdk check` finds nothing that breaks the contract.
 fn judge(arguments: &[&str]) {
-    let mut check = cargo_fdk::compile::cargo();
-    check.args(["fdk", "check", "--quick", "--json"]).args(arguments).current_dir(root());
+    let mut check = fdk();
+    check.args(["check", "--quick", "--json"]).args(arguments);
     let output = check.output().unwrap();
     let said = engine::text(&output.stderr);
     let report: Value =
@@ -168,8 +169,8 @@ fn an_image_that_is_not_there_is_said() {
     if engine().is_none() {
         return;
     }
-    let mut check = cargo_fdk::compile::cargo();
-    check.args(["fdk", "check", "--image", "fdk-test-nowhere"]).current_dir(root());
+    let mut check = fdk();
+    check.args(["check", "--image", "fdk-test-nowhere"]);
     let output = check.output().unwrap();
     let said = engine::text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");

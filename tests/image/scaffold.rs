@@ -3,12 +3,12 @@
 use crate::engine::{Container, Engine, docker, text};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use workspace_tests::command_line::fdk;
 use workspace_tests::root;
 
 /// What `cargo fdk new` prints.
 fn new(arguments: &[&str]) -> Vec<u8> {
-    let mut command = cargo_fdk::compile::cargo();
-    let output = command.args(["fdk", "new"]).args(arguments).current_dir(root()).output().unwrap();
+    let output = fdk().arg("new").args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     output.stdout
 }
@@ -19,7 +19,7 @@ fn image(engine: &Engine, name: &str, task: &str, model: Option<&str>) -> String
     let project = above.path().join(name);
     new(&[project.to_str().unwrap(), "--task", task]);
     if let Some(model) = model {
-        cargo_fdk::assets::fetch(&project.join("model-assets"), &[model.to_owned()]).unwrap();
+        fdk_models::fetch(&project.join("model-assets"), &[model.to_owned()]).unwrap();
     }
     engine.build_in(&project, &format!("fdk-test-{name}"), &[])
 }

@@ -9,7 +9,7 @@ static FUSED: LazyLock<Generator> = LazyLock::new(|| open(DecoderPrecision::Quan
 static FULL: LazyLock<Generator> = LazyLock::new(|| open(DecoderPrecision::Full));
 
 fn open(precision: DecoderPrecision) -> Generator {
-    let assets = Assets::open(&cargo_fdk::assets::obtain("smollm2").unwrap(), Some("smollm2")).unwrap();
+    let assets = Assets::open(&fdk_models::obtain("smollm2").unwrap(), Some("smollm2")).unwrap();
     Generator::open_with(assets, &GenerateSettings::default().precision(precision).context(1024)).unwrap()
 }
 

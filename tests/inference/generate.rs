@@ -48,7 +48,7 @@ fn golden() -> Golden {
 }
 
 fn assets() -> Assets {
-    Assets::open(&cargo_fdk::assets::obtain("smollm2").unwrap(), Some("smollm2")).unwrap()
+    Assets::open(&fdk_models::obtain("smollm2").unwrap(), Some("smollm2")).unwrap()
 }
 
 const SYSTEM: &str = "You are a terse clerk.";

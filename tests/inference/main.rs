@@ -39,7 +39,7 @@ fn golden(text: &str) -> Vec<Case> {
 }
 
 fn assets() -> Assets {
-    Assets::open(&cargo_fdk::assets::obtain("minilm").unwrap(), Some("minilm")).unwrap()
+    Assets::open(&fdk_models::obtain("minilm").unwrap(), Some("minilm")).unwrap()
 }
 
 static MODEL: LazyLock<Embedder> = LazyLock::new(|| Embedder::open(assets()).unwrap());

@@ -28,7 +28,7 @@ struct Picture {
 }
 
 static MODEL: LazyLock<ImageClassifier> = LazyLock::new(|| {
-    let folder = cargo_fdk::assets::obtain("efficientnet-lite0").unwrap();
+    let folder = fdk_models::obtain("efficientnet-lite0").unwrap();
     ImageClassifier::open(Assets::open(&folder, Some("efficientnet-lite0")).unwrap()).unwrap()
 });
 

@@ -19,7 +19,7 @@ fn prepared(precision: Precision, only: bool) -> (TempDir, Assets) {
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(from.path(&file.path), to).unwrap();
     }
-    let manifest = cargo_fdk::assets::obtain("minilm").unwrap().join("models.toml");
+    let manifest = fdk_models::obtain("minilm").unwrap().join("models.toml");
     fs::copy(manifest, folder.path().join("models.toml")).unwrap();
     Mark::write(&model, &from.model().files).unwrap();
     let assets = Assets::open(folder.path(), Some("minilm")).unwrap();

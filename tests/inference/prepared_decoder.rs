@@ -10,7 +10,7 @@ const GGUF: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
 /// A copy of the model's folder, prepared, without the GGUF.
 fn prepared() -> (TempDir, Assets) {
-    let from = cargo_fdk::assets::obtain("smollm2").unwrap();
+    let from = fdk_models::obtain("smollm2").unwrap();
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("smollm2")).unwrap();
     for file in ["models.toml", "smollm2/.verified"] {
@@ -28,7 +28,7 @@ fn prepared() -> (TempDir, Assets) {
 
 #[test]
 fn a_prepared_decoder_says_what_its_gguf_says() {
-    let original = Assets::open(&cargo_fdk::assets::obtain("smollm2").unwrap(), Some("smollm2")).unwrap();
+    let original = Assets::open(&fdk_models::obtain("smollm2").unwrap(), Some("smollm2")).unwrap();
     let (folder, assets) = prepared();
     assert_eq!(assets.memory_needed(), original.memory_needed());
     let request = GenerateRequest::chat("Which of the two came first, the hen or the egg?");

@@ -11,7 +11,7 @@ const CHECKPOINT: &str = "efficientnet-lite0-57934424.pth";
 
 /// A copy of the model's folder, prepared.
 fn prepared(precision: Precision) -> (TempDir, Assets) {
-    let from = cargo_fdk::assets::obtain(MODEL).unwrap();
+    let from = fdk_models::obtain(MODEL).unwrap();
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join(MODEL)).unwrap();
     fs::copy(from.join("models.toml"), folder.path().join("models.toml")).unwrap();
@@ -63,7 +63,7 @@ fn likeliest(logits: &[f32]) -> (usize, f32, f32) {
 
 #[test]
 fn scores_are_those_of_the_checkpoint() {
-    let original = Assets::open(&cargo_fdk::assets::obtain(MODEL).unwrap(), Some(MODEL)).unwrap();
+    let original = Assets::open(&fdk_models::obtain(MODEL).unwrap(), Some(MODEL)).unwrap();
     let exact = logits(&original);
     assert!(fact(&original, "prepared").starts_with("no: run `cargo fdk assets prepare efficientnet-lite0`"));
     for (precision, name) in [(Precision::F32, "f32"), (Precision::F16, "f16"), (Precision::Int8, "f16")] {

@@ -37,7 +37,7 @@ static GOLDEN: LazyLock<Golden> =
     LazyLock::new(|| serde_json::from_str(include_str!("golden/speech.json")).unwrap());
 
 fn assets(name: &str) -> Assets {
-    Assets::open(&cargo_fdk::assets::obtain(name).unwrap(), Some(name)).unwrap()
+    Assets::open(&fdk_models::obtain(name).unwrap(), Some(name)).unwrap()
 }
 
 static DETECTOR: LazyLock<SpeechDetector> =

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 use ureq::Agent;
 use workspace_tests::browser::Browser;
+use workspace_tests::command_line::fdk;
 use workspace_tests::root;
 
 #[test]
@@ -90,9 +91,9 @@ fn explain_says_which_statement_decides() {
     let statement = "Allow group Administrators to use fn-invocation in tenancy where target.function.id = '${function_id}'";
     std::fs::write(&file, format!("# Who may call\n{statement}\n")).unwrap();
     let explain = |arguments: &[&str]| {
-        let mut command = cargo_fdk::compile::cargo();
-        command.args(["fdk", "policy", "explain", "--tenancy"]).arg(&tenancy).arg("--policies").arg(&file);
-        let output = command.args(arguments).current_dir(root()).output().unwrap();
+        let mut command = fdk();
+        command.args(["policy", "explain", "--tenancy"]).arg(&tenancy).arg("--policies").arg(&file);
+        let output = command.args(arguments).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8(said).unwrap())
     };

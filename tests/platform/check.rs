@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Once;
 use std::time::{Duration, Instant};
+use workspace_tests::command_line::fdk;
 use workspace_tests::{function, not_run, root};
 
 /// Times the machine as much as the function.
@@ -15,14 +15,9 @@ const LATENCY: u64 = 20;
 
 /// The command to run; it is built before, so that what is timed is not the compiler.
 fn check(arguments: &[&str], command: &[&str]) -> Command {
-    static BUILT: Once = Once::new();
-    BUILT.call_once(|| {
-        let built = cargo_fdk::compile::cargo().args(["fdk", "--version"]).current_dir(root()).status();
-        assert!(built.unwrap().success(), "cargo fdk does not build");
-    });
-    let mut check = cargo_fdk::compile::cargo();
-    check.arg("fdk").arg("check").args(arguments).arg("--").args(command);
-    check.current_dir(root()).env("NO_COLOR", "1").stdin(Stdio::null());
+    let mut check = fdk();
+    check.arg("check").args(arguments).arg("--").args(command);
+    check.env("NO_COLOR", "1").stdin(Stdio::null());
     check
 }
 

@@ -3,14 +3,12 @@
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Output, Stdio};
-use workspace_tests::root;
+use workspace_tests::command_line;
 
-/// Runs `cargo fdk …` in the workspace, through the alias, with this on stdin.
+/// Runs `cargo fdk …` in the workspace, with this on stdin.
 fn fdk(arguments: &[&str], stdin: &str) -> Output {
-    let mut child = cargo_fdk::compile::cargo()
-        .arg("fdk")
+    let mut child = command_line::fdk()
         .args(arguments)
-        .current_dir(root())
         .env("NO_COLOR", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -111,7 +109,7 @@ fn embed_answers_what_the_task_promises() {
 #[test]
 fn a_head_is_fitted_on_examples_and_then_served() {
     use fdk_inference::{Assets, Classifier, ClassifyRequest, Interrupt};
-    let models = cargo_fdk::assets::obtain("minilm").unwrap();
+    let models = fdk_models::obtain("minilm").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let manifest = std::fs::read_to_string(models.join("models.toml")).unwrap();
     let entry = &manifest[manifest.find("[minilm]").unwrap()..];

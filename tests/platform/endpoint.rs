@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 use ureq::Agent;
-use workspace_tests::root;
+use workspace_tests::command_line::fdk;
 
 /// What lets the tenancy's user do all.
 pub(crate) const EVERYTHING: &str = "Allow group Administrators to manage functions-family in tenancy";
@@ -47,11 +47,10 @@ impl Endpoint {
     /// A platform whose tenancy is in `tenancy` of this folder.
     pub(crate) fn launch(folder: TempDir, arguments: &[String]) -> Self {
         let turn = Turn::beside_others();
-        let mut child = cargo_fdk::compile::cargo()
-            .args(["fdk", "start", "--port", "0", "--state"])
+        let mut child = fdk()
+            .args(["start", "--port", "0", "--state"])
             .arg(folder.path().join("state"))
             .args(arguments)
-            .current_dir(root())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

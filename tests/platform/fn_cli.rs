@@ -4,6 +4,7 @@ use crate::start::Platform;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
+use workspace_tests::command_line::program;
 use workspace_tests::not_run::unasked;
 use workspace_tests::root;
 
@@ -105,8 +106,8 @@ fn the_cli_leads_a_function_through_its_life() {
 fn the_cli_deploys_without_an_engine() {
     let Some(mut user) = User::start("the_cli_deploys_without_an_engine") else { return };
     let shim = |folder: &Path, arguments: &[&str]| {
-        let own = cargo_fdk::compile::cargo();
-        let program = [own.get_program().to_str().unwrap(), "fdk", "shim", user.cli.as_str()];
+        let own = program();
+        let program = [own.to_str().unwrap(), "shim", user.cli.as_str()];
         let (good, said) = user.command(&[&program[..], arguments].concat(), folder);
         assert!(good, "{said}");
     };

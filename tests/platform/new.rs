@@ -2,6 +2,7 @@
 
 use cargo_fdk::compile::cargo;
 use std::process::Command;
+use workspace_tests::command_line::fdk;
 use workspace_tests::root;
 
 /// What a command prints; it must succeed.
@@ -17,7 +18,7 @@ fn run(command: &mut Command) -> String {
 fn a_new_project_builds_passes_its_test_and_answers() {
     let above = tempfile::tempdir().unwrap();
     let project = above.path().join("shop");
-    let made = run(cargo().args(["fdk", "new"]).arg(&project).current_dir(root()));
+    let made = run(fdk().arg("new").arg(&project));
     assert!(made.contains("cargo test, cargo fdk start, fn deploy"), "{made}");
     // What it builds is kept for the next run, outside of the project.
     let target = root().join("target/new");
@@ -27,12 +28,11 @@ fn a_new_project_builds_passes_its_test_and_answers() {
     let lint = ["clippy", "--offline", "--all-targets", "--", "-D", "warnings"];
     run(cargo().args(lint).current_dir(&project).env("CARGO_TARGET_DIR", &target));
     run(cargo().args(["fmt", "--check"]).current_dir(&project));
-    // As the alias has just built it.
-    let mut invoke = Command::new(root().join("target/release/cargo-fdk"));
+    let mut invoke = fdk();
     invoke.args(["invoke", ".", "--data", "{\"name\": \"new\"}"]).current_dir(&project);
     let reply = run(invoke.env("CARGO_TARGET_DIR", &target));
     assert!(reply.contains("{\"message\":\"Hello new\"}"), "{reply}");
-    let again = cargo().args(["fdk", "new"]).arg(&project).current_dir(root()).output().unwrap();
+    let again = fdk().arg("new").arg(&project).output().unwrap();
     assert_eq!(again.status.code(), Some(1), "one that is there is left alone");
 }
 
@@ -40,8 +40,8 @@ fn a_new_project_builds_passes_its_test_and_answers() {
 fn one_that_sees_pictures_passes_its_test_on_the_real_model() {
     let above = tempfile::tempdir().unwrap();
     let project = above.path().join("eye");
-    run(cargo().args(["fdk", "new", "--task", "classify_image"]).arg(&project).current_dir(root()));
-    cargo_fdk::assets::fetch(&project.join("model-assets"), &["efficientnet-lite0".to_owned()]).unwrap();
+    run(fdk().args(["new", "--task", "classify_image"]).arg(&project));
+    fdk_models::fetch(&project.join("model-assets"), &["efficientnet-lite0".to_owned()]).unwrap();
     run(cargo().args(["fmt", "--check"]).current_dir(&project));
     let mut test = cargo();
     test.args(["test", "--offline", "--", "--nocapture"]).current_dir(&project);

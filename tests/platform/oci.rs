@@ -229,7 +229,7 @@ fn the_function_proves_who_it_is_fetches_its_model_and_answers() {
         let text =
             std::fs::read_to_string(&file).unwrap().replace("namespace = \"local\"", "namespace = \"ns\"");
         std::fs::write(file, text).unwrap();
-        let models = cargo_fdk::assets::obtain("minilm").unwrap();
+        let models = fdk_models::obtain("minilm").unwrap();
         std::os::unix::fs::symlink(
             models.join("minilm"),
             folder.path().join("storage/buckets/models/minilm"),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use ureq::Agent;
+use workspace_tests::command_line::fdk;
 use workspace_tests::root;
 
 /// A running platform, on a port of its own.
@@ -24,8 +25,8 @@ impl Platform {
     }
 
     fn command(arguments: &[&str]) -> Command {
-        let mut command = cargo_fdk::compile::cargo();
-        command.args(["fdk", "start", "--port", "0"]).args(arguments).current_dir(root());
+        let mut command = fdk();
+        command.args(["start", "--port", "0"]).args(arguments);
         command
     }
 
@@ -151,11 +152,10 @@ fn each_call_is_told_in_a_line() {
 fn a_changed_source_is_built_and_the_next_call_meets_it() {
     let above = tempfile::tempdir().unwrap();
     let project = above.path().join("watched");
-    let mut new = cargo_fdk::compile::cargo();
-    let made = new.args(["fdk", "new"]).arg(&project).current_dir(root()).status();
+    let made = fdk().arg("new").arg(&project).status();
     assert!(made.unwrap().success());
-    // As the alias has just built it; the project's own build is kept for the next run, as that of any new project.
-    let mut command = Command::new(root().join("target/release/cargo-fdk"));
+    // The project's own build is kept for the next run, as that of any new project.
+    let mut command = fdk();
     command.args(["start", "--port", "0", "--watch"]).arg(&project);
     command.env("CARGO_TARGET_DIR", root().join("target/new")).env("CARGO_NET_OFFLINE", "true");
     let platform = Platform::serving(&mut command);
@@ -219,8 +219,7 @@ fn what_a_function_left_running_ends_at_the_next_start() {
 #[test]
 fn what_cannot_be_started_is_said() {
     let start = |arguments: &[&str]| {
-        let mut command = cargo_fdk::compile::cargo();
-        let output = command.args(["fdk", "start"]).args(arguments).current_dir(root()).output().unwrap();
+        let output = fdk().arg("start").args(arguments).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (code, told) = start(&["tests"]);

@@ -118,7 +118,7 @@ fn remote_assets() -> tempfile::TempDir {
 
 /// Serves `MiniLM`'s files from the bucket `models`.
 fn bucket(issuer_keys: &Path) -> Service {
-    let models = cargo_fdk::assets::obtain("minilm").unwrap();
+    let models = fdk_models::obtain("minilm").unwrap();
     let mut service = Service { issuer_keys: issuer_keys.to_path_buf(), ..Service::default() };
     let names = [
         "model.safetensors",

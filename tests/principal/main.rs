@@ -9,25 +9,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::LazyLock;
 use tempfile::TempDir;
+use workspace_tests::command_line::program;
 use workspace_tests::root;
-
-/// The command's own binary: what it reads of the environment must be the vector's alone.
-static FDK: LazyLock<PathBuf> = LazyLock::new(|| {
-    let version =
-        cargo_fdk::compile::cargo().args(["fdk", "--version"]).current_dir(root()).output().unwrap();
-    assert!(version.status.success(), "{}", String::from_utf8_lossy(&version.stderr));
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("release").join("cargo-fdk")
-});
 
 fn vectors() -> PathBuf {
     root().join("tests/principal/vectors")
 }
 
+/// The command's own binary: what it reads of the environment must be the vector's alone.
 fn fdk(arguments: &[&str], variables: &BTreeMap<String, String>) -> Output {
-    Command::new(&*FDK).args(arguments).env_clear().envs(variables).output().unwrap()
+    Command::new(program()).args(arguments).env_clear().envs(variables).output().unwrap()
 }
 
 fn read(path: &Path) -> Value {

@@ -1,24 +1,20 @@
 //! What is in a new project.
 
 use super::{File, Task};
-use crate::{Error, Result};
+use crate::{Result, kit};
 
-/// The FDK's own files, by their paths in its workspace.
-const SOURCES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/sources.rs"));
 /// A picture of one pixel, and a recording of two samples.
 const PICTURE: &str = r#"{"image": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="}"#;
 const RECORDING: &str = r#"{"audio": "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQIAAACAgA=="}"#;
 
 /// The files, in the order of their paths. For an init image `func.init.yaml` stands for `func.yaml`.
 pub(super) fn files(name: &str, task: Task, init: bool) -> Result<Vec<File>> {
-    if !SOURCES.iter().any(|(path, _)| path.starts_with("fdk/")) {
-        return Err(Error::failed("this cargo fdk was built without the FDK's sources: build it in a clone"));
-    }
+    kit::check()?;
     let template = Template { name, task };
     let mut files = vec![
         file("Cargo.toml", template.cargo()),
         file("Dockerfile", template.fill(include_str!("template/Dockerfile"))),
-        file(".dockerignore", "target\n.git\n"),
+        file(".dockerignore", "target\n.git\nmodel-assets/.prepared\n"),
         file(".gitignore", "target\nmodel-assets/*/\n"),
         file(".github/workflows/ci.yml", template.fill(include_str!("template/ci.yml"))),
         file("README.md", template.fill(include_str!("template/README.md"))),
@@ -30,12 +26,12 @@ pub(super) fn files(name: &str, task: Task, init: bool) -> Result<Vec<File>> {
     } else {
         file("func.yaml", template.func_yaml())
     });
-    for (path, content) in SOURCES {
+    for (path, content) in kit::FILES {
         match *path {
             "Cargo.lock" => files.push(file("Cargo.lock", *content)),
             "model-assets/models.toml" if task != Task::None => files.push(file(path, *content)),
             "model-assets/models.toml" => {}
-            "Cargo.toml" => files.push(file("vendor/fdk/Cargo.toml", workspace(content))),
+            "Cargo.toml" => files.push(file("vendor/fdk/Cargo.toml", kit::workspace(content))),
             path => files.push(file(&format!("vendor/fdk/{path}"), *content)),
         }
     }
@@ -45,17 +41,6 @@ pub(super) fn files(name: &str, task: Task, init: bool) -> Result<Vec<File>> {
 
 fn file(path: &str, content: impl AsRef<[u8]>) -> File {
     File { path: path.into(), content: content.as_ref().into() }
-}
-
-/// The FDK's workspace with those members alone that go with it.
-fn workspace(manifest: &[u8]) -> String {
-    let manifest = String::from_utf8_lossy(manifest);
-    let members =
-        "members = [\n    \"fdk\",\n    \"fdk/runtime\",\n    \"fdk/principal\",\n    \"fdk/inference\",\n]";
-    let (before, rest) = manifest.split_once("members = [").unwrap_or((&manifest, ""));
-    let after = rest.split_once(']').map_or("", |(_, after)| after);
-    let after = after.lines().filter(|line| !line.starts_with("exclude = "));
-    format!("{before}{members}{}\n", after.collect::<Vec<_>>().join("\n"))
 }
 
 struct Template<'a> {

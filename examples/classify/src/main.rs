@@ -22,7 +22,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_text_has_the_label_that_fits() {
-        cargo_fdk::assets::obtain("minilm").unwrap();
+        fdk_models::obtain("minilm").unwrap();
         let function = super::function().test(super::classify);
         let labels = ["sports", "finance", "cooking"];
         let ask = json!({"inputs": "The striker scored twice in the second half.", "labels": labels});
@@ -36,7 +36,7 @@ mod tests {
 
     #[tokio::test]
     async fn teis_clients_are_told_the_models_own_labels() {
-        cargo_fdk::assets::obtain("minilm").unwrap();
+        fdk_models::obtain("minilm").unwrap();
         let ask = json!({"inputs": "the cat sat"}).to_string();
         let checkpoints = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/inference/checkpoints");
         let own = fdk::function().state(|init| Classifier::open(init.assets("mood")?));

@@ -22,7 +22,7 @@ mod tests {
 
     #[tokio::test]
     async fn like_sentences_have_like_vectors() {
-        cargo_fdk::assets::obtain("minilm").unwrap();
+        fdk_models::obtain("minilm").unwrap();
         let texts = ["A cat sits on the mat.", "A kitten rests on a rug.", "Interest rates rose again."];
         let reply = super::function().test(super::embed).json(json!({"inputs": texts})).call().await;
         let vectors = reply.json::<EmbedReply>().embeddings;

@@ -12,7 +12,7 @@ mod tests {
     use std::time::Duration;
 
     fn function() -> TestFunction {
-        let assets = cargo_fdk::assets::obtain("smollm2").unwrap();
+        let assets = fdk_models::obtain("smollm2").unwrap();
         fdk::served()
             .test(fdk::answer)
             .config("FDK_ASSETS_DIR", assets.to_str().unwrap())

@@ -26,7 +26,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_answer_comes_first() {
-        cargo_fdk::assets::obtain("minilm").unwrap();
+        fdk_models::obtain("minilm").unwrap();
         let ask = json!({"query": QUERY, "documents": DOCUMENTS, "top_n": 1, "return_documents": true});
         let function = super::function().test(super::rerank);
         let reply = function.json(&ask).call().await.json::<RerankReply>();
@@ -41,7 +41,7 @@ mod tests {
 
     #[tokio::test]
     async fn clients_are_answered_in_their_own_shapes() {
-        cargo_fdk::assets::obtain("minilm").unwrap();
+        fdk_models::obtain("minilm").unwrap();
         let function = super::function().test(super::rerank);
         let ask = async |path: &str, body: Value| {
             let call = function.http("POST", &format!("http://h/t/app{path}")).body(body.to_string());

@@ -16,7 +16,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_listed_model_does_the_task_that_is_configured() {
-        cargo_fdk::assets::obtain("minilm").unwrap();
+        fdk_models::obtain("minilm").unwrap();
         let embed = function("model-assets", "minilm");
         let reply = embed.json(json!({"inputs": "a text"})).call().await.json::<Value>();
         assert_eq!(reply["embeddings"][0].as_array().unwrap().len(), 384);
@@ -45,7 +45,7 @@ mod tests {
 
     #[tokio::test]
     async fn clients_are_answered_in_their_own_shapes() {
-        cargo_fdk::assets::obtain("minilm").unwrap();
+        fdk_models::obtain("minilm").unwrap();
         let ask = async |function: &TestFunction, path: &str, body: Value| {
             let call = function.http("POST", &format!("http://h/t/app{path}")).body(body.to_string());
             let reply = call.call().await;

@@ -22,7 +22,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sentence_is_heard_and_a_text_is_no_recording() {
-        cargo_fdk::assets::obtain("whisper-tiny-en").unwrap();
+        fdk_models::obtain("whisper-tiny-en").unwrap();
         let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/inference/recordings/sentence.ogg");
         let function = super::function().test(super::transcribe);
         let reply = function.body(std::fs::read(recording).unwrap()).call().await.json::<TranscribeReply>();

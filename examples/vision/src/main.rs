@@ -22,7 +22,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cat_is_a_cat_and_a_text_is_no_picture() {
-        cargo_fdk::assets::obtain("efficientnet-lite0").unwrap();
+        fdk_models::obtain("efficientnet-lite0").unwrap();
         let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/inference/pictures/cat.jpg");
         let function = super::function().test(super::vision);
         let reply = function.body(std::fs::read(picture).unwrap()).call().await.json::<ClassifyImageReply>();

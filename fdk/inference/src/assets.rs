@@ -14,6 +14,10 @@ const IMAGE_FOLDER: &str = "/function/model-assets";
 /// What a project calls the folder of its models.
 pub const FOLDER: &str = "model-assets";
 
+/// The version of everything in a prepared file: the container, the tables' names, and the order of packed weights. One that
+/// this build does not write is not read.
+pub const PREPARED_VERSION: u32 = 3;
+
 /// The files of one model, verified.
 #[derive(Debug, Clone)]
 pub struct Assets {

@@ -11,11 +11,11 @@ use memmap2::Mmap;
 #[cfg(target_arch = "x86_64")]
 use {
     crate::gguf::Tensor,
-    crate::kernels::quantised::{Format, Matrix},
     crate::models::llama::Config,
-    crate::numbers::Numbers,
     crate::prepared::{self, Maker, Origin, Prepared},
     candle_core::quantized::GgmlDType,
+    fdk_kernels::numbers::Numbers,
+    fdk_kernels::quantised::{Format, Matrix},
 };
 
 /// The table that has the GGUF's header.

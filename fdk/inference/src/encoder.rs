@@ -3,7 +3,6 @@
 use crate::assets::Assets;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::kernels::Isa;
 use crate::map::map;
 use crate::models::bert::Bert;
 use crate::models::family::Family;
@@ -16,6 +15,7 @@ use crate::prepared::Prepared;
 use crate::tokenizer::{Input, Tokenizer};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
+use fdk_kernels::Isa;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -367,7 +367,7 @@ mod tests {
             // Many, so that they are dealt out, of all lengths.
             let texts: Vec<Input> = (0..90).map(|seed| ids(seed, 1 + (seed * 13) % limit)).collect();
             let expected = vectors(&candle, &texts);
-            for isa in Isa::all() {
+            for isa in Isa::available() {
                 let fused = Encoder::with(&assets, family.clone(), Some(isa)).unwrap();
                 for some in [&texts[..], &texts[3..4], &texts[5..7]] {
                     let at = texts.iter().position(|text| text == &some[0]).unwrap();
@@ -396,7 +396,7 @@ mod tests {
             {
                 let report = crate::prepare::prepare(&assets, precision).unwrap().unwrap();
                 assert_eq!(std::fs::metadata(&report.path).unwrap().len(), report.bytes);
-                for isa in Isa::all() {
+                for isa in Isa::available() {
                     // The replaced files are not missed.
                     for file in &report.replaced {
                         let _ = std::fs::rename(assets.path(file), assets.path(&format!("../{file}")));

@@ -29,24 +29,12 @@ mod obtain;
 mod timings;
 pub mod verified;
 
-#[cfg(feature = "core")]
-#[cfg_attr(
-    any(feature = "text", feature = "vision", feature = "speech"),
-    expect(unsafe_code, reason = "vector instructions on raw rows, and a fork-join without allocation")
-)]
-#[cfg_attr(
-    feature = "text",
-    expect(clippy::inline_always, reason = "rows must be inlined into functions that have the instructions")
-)]
-mod kernels;
 #[cfg(any(feature = "core", feature = "prepared"))]
 mod map;
 #[cfg(feature = "core")]
 mod memory;
 #[cfg(feature = "core")]
 mod models;
-#[cfg(feature = "prepared")]
-mod numbers;
 #[cfg(feature = "core")]
 mod prediction;
 #[cfg(feature = "prepared")]

@@ -17,12 +17,13 @@ mod maker;
 
 pub(crate) use maker::Maker;
 
+use crate::assets::PREPARED_VERSION as VERSION;
 use crate::error::Error;
 use crate::manifest::File;
 use crate::map;
-use crate::numbers::{self, Numbers};
 use crate::wordpiece::WordPiece;
 use bytemuck::AnyBitPattern;
+use fdk_kernels::numbers::{self, Numbers};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -32,9 +33,6 @@ use std::sync::Arc;
 
 /// Its name in a model's folder.
 pub const FILE_NAME: &str = "model.prepared";
-/// The version of everything in the file: the container, the tables' names, and the order of packed weights. One that this
-/// build does not write is not read.
-const VERSION: u32 = 3;
 /// The kind of an encoder's prepared file.
 pub(crate) const ENCODER: &str = "encoder";
 /// And of a decoder's.

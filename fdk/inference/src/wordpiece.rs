@@ -5,9 +5,9 @@ mod classes;
 mod rules;
 
 use crate::error::Error;
-use crate::numbers::Numbers;
 use crate::prepared::{Maker, Prepared};
 use classes::{CLASSES, Class, is_chinese, is_dropped, is_punctuation, is_space};
+use fdk_kernels::numbers::Numbers;
 use rules::Rules;
 use serde_json::Value;
 use unicode_categories::UnicodeCategories as _;

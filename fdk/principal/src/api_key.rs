@@ -1,7 +1,7 @@
 //! The key of a user, from `~/.oci/config` or given in parts.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -34,6 +34,15 @@ impl ApiKey {
         let origin = Origin { name: "key file".into(), path: Some(file.to_path_buf()) };
         let pem = read(file, &origin, Material::Key)?;
         Self::build(key_id, &pem, passphrase, origin, None)
+    }
+
+    /// The configuration file of the OCI tools: Oracle's SDKs have it from `OCI_CONFIG_FILE`, its command line from
+    /// `OCI_CLI_CONFIG_FILE`, and both else from the home directory. `None` where that is not known either.
+    pub fn config_file() -> Option<PathBuf> {
+        let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        path("OCI_CONFIG_FILE")
+            .or_else(|| path("OCI_CLI_CONFIG_FILE"))
+            .or_else(|| Some(path("HOME")?.join(".oci").join("config")))
     }
 
     /// A profile of a configuration file, `~/.oci/config` by convention.

@@ -4,7 +4,6 @@ use super::render::{escape, funcs};
 use crate::platform::Platform;
 use crate::server::Doors;
 use crate::store::model::Func;
-use fdk_inference::manifest::Manifest;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -55,6 +54,5 @@ fn task_of_model(platform: &Platform, func: &Func) -> Option<String> {
     let model = func.config.get("FDK_MODEL")?;
     let (_, image) = platform.images.find(&func.image)?;
     let (_, assets) = image.config.iter().find(|(key, _)| key == "FDK_ASSETS_DIR")?;
-    let manifest = Manifest::read(Path::new(assets)).ok()?;
-    manifest.model(Some(model)).ok().map(|(_, model)| model.task.clone())
+    fdk_models::task(Path::new(assets), model)
 }

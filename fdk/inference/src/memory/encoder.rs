@@ -1,13 +1,13 @@
 //! What an encoder of texts takes.
 
 use crate::assets::Assets;
-use crate::kernels::Isa;
-use crate::kernels::portions::Room;
-use crate::kernels::team::threads;
 use crate::map::map;
 use crate::models::family::Family;
 use crate::models::pack;
 use crate::prepared::{FILE_NAME, Prepared};
+use fdk_kernels::Isa;
+use fdk_kernels::portions::Room;
+use fdk_kernels::team::threads;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use std::fs;

@@ -1,13 +1,13 @@
-//! BERT (Devlin et al., 2018) as an encoder of texts, on candle's own layers; and its kin, DistilBERT (Sanh et al., 2019)
-//! and RoBERTa (Liu et al., 2019), whose layers are the same.
+//! BERT (Devlin et al., 2018) as an encoder of texts, on candle; and its kin, DistilBERT (Sanh et al., 2019) and RoBERTa
+//! (Liu et al., 2019), whose layers are the same.
 
+use super::bert_layer::BertLayer;
 use super::family::{Family, Kind, distilbert_name};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::tokenizer::Input;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{Embedding, LayerNorm, Module as _, VarBuilder, embedding, layer_norm};
-use candle_transformers::models::bert::BertEncoder;
 
 /// The encoder, without a pooler or a head.
 pub(crate) struct Bert {
@@ -16,8 +16,7 @@ pub(crate) struct Bert {
     /// One vector for each text of a pair; none in families that do not tell them apart.
     types: Option<Tensor>,
     norm: LayerNorm,
-    /// One encoder for each layer: candle's runs all of its layers in one call, and an interrupt must be asked between.
-    layers: Vec<BertEncoder>,
+    layers: Vec<BertLayer>,
     width: usize,
 }
 
@@ -34,12 +33,6 @@ impl Bert {
             weights.contains_tensor(&format!("{}.embeddings.word_embeddings.weight", family.prefix()));
         let weights = if prefixed { weights.pp(family.prefix()) } else { weights.clone() };
         let embeddings = weights.pp("embeddings");
-        let encoder = BertEncoder::load(weights.pp("encoder"), config)?;
-        let single = |layer| {
-            let mut single = encoder.clone();
-            single.layers = vec![layer];
-            single
-        };
         let positions = embeddings
             .pp("position_embeddings")
             .get((config.max_position_embeddings, config.hidden_size), "weight")?;
@@ -51,7 +44,9 @@ impl Bert {
             positions: positions.narrow(0, family.first_position(), family.positions())?,
             types: types.transpose()?,
             norm: layer_norm(config.hidden_size, config.layer_norm_eps, embeddings.pp("LayerNorm"))?,
-            layers: encoder.layers.iter().cloned().map(single).collect(),
+            layers: (0..config.num_hidden_layers)
+                .map(|number| BertLayer::load(&weights.pp(format!("encoder.layer.{number}")), config))
+                .collect::<Result<_>>()?,
             width: config.hidden_size,
         })
     }
@@ -115,5 +110,41 @@ impl Bert {
         };
         let mask: Vec<f32> = batch.iter().flat_map(row).collect();
         Tensor::from_vec(mask, (batch.len(), 1, 1, longest), &Device::Cpu)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assets::Assets;
+    use candle_core::DType;
+    use candle_transformers::models::bert::{BertModel, Config as TheirConfig};
+    use std::path::Path;
+
+    /// `candle-transformers` has a BERT of its own, which reads the same checkpoint.
+    #[test]
+    fn vectors_are_those_of_candle_transformers() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/inference/checkpoints");
+        for name in ["cross", "mood"] {
+            let family = Family::read(&Assets::unlisted(&folder, name).unwrap()).unwrap();
+            let file = std::fs::read(folder.join(name).join("model.safetensors")).unwrap();
+            let weights = VarBuilder::from_buffered_safetensors(file, DType::F32, &Device::Cpu).unwrap();
+            let ours = Bert::load(&weights, &family).unwrap();
+            let length = 9;
+            let ids: Vec<u32> = (0..length).map(|at| (at * 7 + 3) % 30).collect();
+            let types: Vec<u32> = (0..length).map(|at| u32::from(at > 4)).collect();
+            let text = Input { ids: ids.clone(), types: types.clone(), whole: ids.len() };
+            let found = ours.forward(&[&text], &Interrupt::never()).unwrap().remove(0);
+            let config: TheirConfig =
+                serde_json::from_slice(&std::fs::read(folder.join(name).join("config.json")).unwrap())
+                    .unwrap();
+            let theirs = BertModel::load(weights, &config).unwrap();
+            let row = |numbers: &[u32]| Tensor::new(numbers, &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+            let expected = theirs.forward(&row(&ids), &row(&types), None).unwrap();
+            let expected: Vec<f32> = expected.flatten_all().unwrap().to_vec1().unwrap();
+            assert_eq!(found.len(), expected.len());
+            let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-6, "{name}: {worst}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::formats::{Tensors, take};
-use crate::kernels::dense::matmul::{Linear, Then};
+use fdk_kernels::dense::matmul::{Linear, Then};
 
 /// The taps of the kernel.
 const TAPS: usize = 3;

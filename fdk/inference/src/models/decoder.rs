@@ -45,7 +45,7 @@ pub(crate) enum Cache {
     Graph(Graph),
     /// The fused kernels'.
     #[cfg(target_arch = "x86_64")]
-    Fused(crate::kernels::decoder::Cache),
+    Fused(fdk_kernels::decoder::Cache),
 }
 
 /// The keys and values of each layer, in whatever order the graph likes.

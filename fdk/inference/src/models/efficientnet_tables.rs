@@ -4,15 +4,14 @@
 use super::precision::{Precision, halves};
 use crate::error::Error;
 use crate::formats::{Tensors, take};
-use crate::kernels::tile::strips;
 use crate::prepared::Maker;
+use fdk_kernels::dense::patches::PATCH;
+use fdk_kernels::tile::strips;
 
 /// Channels after the first convolution, of the last block, and before the classifier.
 pub(crate) const STEM: usize = 32;
 pub(crate) const LAST: usize = 320;
 pub(crate) const HEAD: usize = 1280;
-/// The numbers of a patch that the first convolution sees: three by three pixels of three colours, and one to be even.
-pub(crate) const PATCH: usize = 28;
 /// `BatchNormalization`'s epsilon in the original.
 const EPSILON: f32 = 1e-3;
 /// How often, kernel, stride, expansion, channels out.

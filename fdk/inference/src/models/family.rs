@@ -3,7 +3,6 @@
 use crate::assets::Assets;
 use crate::error::Error;
 use crate::models::llama;
-use candle_transformers::models::bert::{Config, HiddenAct};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -33,6 +32,44 @@ pub(crate) struct Family {
     /// The names of the classes, in the order of the head's outputs.
     labels: Vec<String>,
     multi_label: bool,
+}
+
+/// The sizes of an encoder, by the names that BERT's `config.json` gives them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Config {
+    pub(crate) vocab_size: usize,
+    pub(crate) hidden_size: usize,
+    pub(crate) num_hidden_layers: usize,
+    pub(crate) num_attention_heads: usize,
+    pub(crate) intermediate_size: usize,
+    pub(crate) hidden_act: HiddenAct,
+    pub(crate) max_position_embeddings: usize,
+    pub(crate) type_vocab_size: usize,
+    pub(crate) layer_norm_eps: f64,
+    pub(crate) pad_token_id: usize,
+    /// Read so that another kind is refused.
+    #[serde(default)]
+    position_embedding_type: PositionEmbedding,
+}
+
+/// The activation between a layer's two wider products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HiddenAct {
+    /// By the error function.
+    Gelu,
+    /// By the hyperbolic tangent.
+    #[serde(alias = "gelu_new", alias = "gelu_pytorch_tanh")]
+    GeluApproximate,
+    Relu,
+}
+
+/// How a layer learns of positions: the one kind that is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PositionEmbedding {
+    #[default]
+    Absolute,
 }
 
 /// They differ in names, in where positions begin, and in their heads.
@@ -80,7 +117,7 @@ impl Family {
 
     fn parse(text: &[u8]) -> Result<Self, Error> {
         let wrong = |error| Error::model("has a config.json that does not parse", error);
-        let mut value: Value = serde_json::from_slice(text).map_err(wrong)?;
+        let value: Value = serde_json::from_slice(text).map_err(wrong)?;
         let head: Head = serde_json::from_value(value.clone()).map_err(wrong)?;
         let kind = match head.model_type.as_deref() {
             Some("bert") => Kind::Bert,
@@ -97,12 +134,6 @@ impl Family {
         let config: Config = if kind == Kind::DistilBert {
             serde_json::from_value::<DistilBert>(value).map_err(wrong)?.into()
         } else {
-            // Absent in some files, and without a meaning here.
-            for name in ["hidden_dropout_prob", "initializer_range"] {
-                if let Some(fields) = value.as_object_mut() {
-                    fields.entry(name).or_insert_with(|| 0.0.into());
-                }
-            }
             serde_json::from_value(value).map_err(wrong)?
         };
         let mut labels: Vec<(usize, String)> = Vec::new();
@@ -192,7 +223,7 @@ impl From<DistilBert> for Config {
             type_vocab_size: 0,
             layer_norm_eps: 1e-12,
             pad_token_id: config.pad_token_id,
-            ..Self::default()
+            position_embedding_type: PositionEmbedding::Absolute,
         }
     }
 }

@@ -4,18 +4,18 @@ use super::family::Family;
 use super::pack;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::kernels::Isa;
-use crate::kernels::encoder::{Embeddings, Layer, Linear, Shape, Text};
-use crate::kernels::gemm::{DEPTH, Weights};
-use crate::kernels::portions::{Outcome, Room};
-#[cfg(target_arch = "x86_64")]
-use crate::kernels::quantised;
-use crate::kernels::rows::Norm;
-use crate::kernels::team::{Team, threads};
 use crate::memory::BATCH_TOKENS;
-use crate::numbers::Numbers;
 use crate::prepared::Prepared;
 use crate::tokenizer::Input;
+use fdk_kernels::Isa;
+use fdk_kernels::encoder::{Embeddings, Layer, Linear, Shape, Text};
+use fdk_kernels::gemm::{DEPTH, Weights};
+use fdk_kernels::numbers::Numbers;
+use fdk_kernels::portions::{Outcome, Room};
+#[cfg(target_arch = "x86_64")]
+use fdk_kernels::quantised;
+use fdk_kernels::rows::Norm;
+use fdk_kernels::team::{Team, threads};
 use std::sync::{Mutex, PoisonError};
 
 /// An encoder whose weights are read in place.
@@ -114,7 +114,7 @@ impl Fused {
             }))
         };
         let dense = |name: &str, depth: usize, outputs: usize| -> Result<Dense, Error> {
-            let outputs = outputs.next_multiple_of(crate::kernels::gemm::PANEL);
+            let outputs = outputs.next_multiple_of(fdk_kernels::gemm::PANEL);
             let weights = matrix(name, outputs, depth)?;
             Ok(Dense { weights, bias: file.exactly(&format!("{name}.bias"), outputs)?, depth })
         };

@@ -6,9 +6,9 @@ use crate::decoder_file::DecoderFile;
 use crate::error::Error;
 use crate::gguf::Gguf;
 use crate::interrupt::Interrupt;
-use crate::kernels::decoder::{self as kernels, Arena, Layer, Shape, Wanted};
-use crate::kernels::quantised::Level;
-use crate::kernels::team;
+use fdk_kernels::decoder::{self as kernels, Arena, Layer, Shape, Wanted};
+use fdk_kernels::quantised::Level;
+use fdk_kernels::team;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -113,7 +113,10 @@ impl Decoder for FusedLlama {
             Logits::All => Wanted::All,
         };
         let mut arena = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
-        self.decoder.read(&mut arena, cache, tokens, wanted, &mut logits, interrupt)?;
+        let go_on = || interrupt.check().is_ok();
+        self.decoder
+            .read(&mut arena, cache, tokens, wanted, &mut logits, &go_on)
+            .map_err(|kernels::Stopped| Error::interrupted())?;
         Ok(logits)
     }
 }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "text")]
 pub(crate) mod bert;
+#[cfg(feature = "text")]
+mod bert_layer;
 #[cfg(feature = "speech")]
 pub(crate) mod conv1d;
 #[cfg(feature = "text")]

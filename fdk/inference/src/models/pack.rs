@@ -1,17 +1,16 @@
 //! An encoder's checkpoint → the tables that the fused kernels read.
 
-use super::family::{Family, Kind, distilbert_name};
+use super::family::{Family, HiddenAct, Kind, distilbert_name};
 use super::precision::{self, Precision};
-use crate::kernels::encoder::Shape;
-use crate::kernels::functions::Activation;
-use crate::kernels::gemm::{DEPTH, PANEL};
-#[cfg(target_arch = "x86_64")]
-use crate::kernels::quantised::{BLOCK, Format};
-use crate::kernels::tile::{STRIP, strips};
 use crate::prepared::Maker;
 use candle_core::{Error, Result};
 use candle_nn::VarBuilder;
-use candle_transformers::models::bert::{HiddenAct, PositionEmbeddingType};
+use fdk_kernels::encoder::Shape;
+use fdk_kernels::functions::Activation;
+use fdk_kernels::gemm::{DEPTH, PANEL};
+#[cfg(target_arch = "x86_64")]
+use fdk_kernels::quantised::{BLOCK, Format};
+use fdk_kernels::tile::{STRIP, strips};
 
 /// The sizes of a family's encoder, or why the kernels do not compute it.
 pub(crate) fn shape(family: &Family) -> std::result::Result<Shape, String> {
@@ -19,9 +18,6 @@ pub(crate) fn shape(family: &Family) -> std::result::Result<Shape, String> {
     let (width, heads) = (config.hidden_size, config.num_attention_heads);
     if width == 0 || heads == 0 || config.intermediate_size == 0 || !width.is_multiple_of(heads) {
         return Err(format!("a width of {width} is not that of {heads} heads"));
-    }
-    if !matches!(config.position_embedding_type, PositionEmbeddingType::Absolute) {
-        return Err("its positions are not absolute".into());
     }
     let activation = match config.hidden_act {
         HiddenAct::Gelu => Activation::Gelu,

@@ -6,8 +6,8 @@ use super::probability::sigmoid;
 use crate::error::Error;
 use crate::formats::{Kind, RawTensor, Tensors, take};
 use crate::interrupt::Interrupt;
-use crate::kernels::dense::elementwise;
-use crate::kernels::dense::matmul::{Linear, Then};
+use fdk_kernels::dense::elementwise;
+use fdk_kernels::dense::matmul::{Linear, Then};
 use safetensors::{Dtype, SafeTensors};
 
 /// The samples that are judged at once.

@@ -5,10 +5,10 @@ use super::conv1d::Conv1d;
 use crate::error::Error;
 use crate::formats::{Tensors, find, take};
 use crate::interrupt::Interrupt;
-use crate::kernels::dense::attention::{Memory, attend_one};
-use crate::kernels::dense::elementwise::{add, layer_norm};
-use crate::kernels::dense::matmul::{Linear, Then};
 use crate::mel::{BANDS, FRAMES};
+use fdk_kernels::dense::attention::{Memory, attend_one};
+use fdk_kernels::dense::elementwise::{add, layer_norm};
+use fdk_kernels::dense::matmul::{Linear, Then};
 
 /// The frames of the sound after the second convolution.
 const SOUNDS: usize = FRAMES / 2;

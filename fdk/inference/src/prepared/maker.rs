@@ -2,8 +2,8 @@
 
 use super::{Entry, FIXED, Header, LINE, MAGIC, Origin, PAGE, Prepared, Section, Type, VERSION};
 use crate::error::Error;
-use crate::numbers;
 use bytemuck::NoUninit;
+use fdk_kernels::numbers;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
