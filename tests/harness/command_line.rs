@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 /// The program, as cargo runs an installed subcommand.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let manifest = crate::root().join("Cargo.toml");
-    let package = Package { name: "cargo-fdk", manifest, features: "", target: None };
+    let package = Package { name: "cargo-fdk", manifest, features: "", release: false, target: None };
     compile::package(&package).unwrap_or_else(|error| panic!("{error}"))
 });
 

@@ -34,6 +34,16 @@ pub fn unasked(test: &str, wanted: &str) {
     file.write_all(format!("{test}: {wanted}\n").as_bytes()).unwrap();
 }
 
+/// Whether everything is asked for, the work of many minutes too, as `.ci/nightly` does with `FDK_NIGHTLY=1`.
+pub fn is_nightly() -> bool {
+    std::env::var_os("FDK_NIGHTLY").is_some_and(|value| value == "1")
+}
+
+/// How often a loop goes round that looks for what accumulates: so often at night, a tenth of it else.
+pub fn rounds(nightly: usize) -> usize {
+    if is_nightly() { nightly } else { nightly / 10 }
+}
+
 /// Where this `cargo test` counts what could not run.
 pub fn tally() -> PathBuf {
     crate::root().join("target").join("not-run.txt")

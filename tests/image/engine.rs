@@ -1,5 +1,6 @@
 //! The container engine: builds, and containers started as the agent starts them.
 
+use cargo_fdk::compile::{self, Package};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ pub(crate) struct Engine {
     /// What `docker build` needs here.
     arguments: Vec<String>,
     pub(crate) runtime: String,
+    /// A base with a shell, where the bases are made of this host's packages: what is compiled here then runs in an image.
+    shell: Option<String>,
 }
 
 impl Engine {
@@ -49,7 +52,7 @@ impl Engine {
                 || docker(&["pull", "-q", image]).status.success()
         };
         if there(&from("BUILDER")) && there(&from("RUNTIME")) {
-            return Some(Self { arguments: Vec::new(), runtime: from("RUNTIME") });
+            return Some(Self { arguments: Vec::new(), runtime: from("RUNTIME"), shell: None });
         }
         let made = Command::new(root().join("tests/image/bases.sh")).current_dir(root()).output().unwrap();
         if !made.status.success() {
@@ -59,7 +62,12 @@ impl Engine {
         }
         let arguments: Vec<String> = text(&made.stdout).split_whitespace().map(str::to_owned).collect();
         let runtime = arguments.iter().find_map(|argument| argument.strip_prefix("RUNTIME=")).unwrap();
-        Some(Self { runtime: runtime.to_owned(), arguments })
+        let release = runtime.rsplit(':').next().unwrap();
+        Some(Self {
+            runtime: runtime.to_owned(),
+            shell: Some(format!("fdk-base/debian:{release}-slim")),
+            arguments,
+        })
     }
 
     /// Builds in a folder, with these arguments after ours, and returns the image's tag.
@@ -77,10 +85,27 @@ impl Engine {
         tag.to_owned()
     }
 
-    /// Builds a function of the workspace.
+    /// Builds a function of the workspace from what this host compiles: the same Dockerfile, and candle once. Where the bases are
+    /// another release's, from source.
     pub(crate) fn build(&self, function: &str) -> String {
+        let Some(shell) = &self.shell else { return self.build_from_source(function, &[]) };
+        let prebuilt = root().join("prebuilt");
+        std::fs::create_dir_all(&prebuilt).unwrap();
+        for (name, features) in [(function, ""), ("fdk-models", "tool")] {
+            let manifest = root().join("Cargo.toml");
+            let package = Package { name, manifest, features, release: true, target: None };
+            std::fs::copy(compile::package(&package).unwrap(), prebuilt.join(name)).unwrap();
+        }
+        let (function_, shell) = (format!("FUNCTION={function}"), format!("BUILDER={shell}"));
+        let more = ["--build-arg", "PREBUILT=1", "--build-arg", &shell, "--build-arg", &function_];
+        self.build_in(&root(), &format!("fdk-test-{function}"), &more)
+    }
+
+    /// Builds a function of the workspace as its user does.
+    pub(crate) fn build_from_source(&self, function: &str, more: &[&str]) -> String {
         let argument = format!("FUNCTION={function}");
-        self.build_in(&root(), &format!("fdk-test-{function}"), &["--build-arg", &argument])
+        let more = [&["--build-arg", &argument], more].concat();
+        self.build_in(&root(), &format!("fdk-test-{function}"), &more)
     }
 
     /// Bytes of an image beyond its base.

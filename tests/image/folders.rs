@@ -16,7 +16,8 @@ fn as_fn_builds(engine: &Engine, folder: &Path, tag: &str) -> String {
         assert!(ran.status.success(), "{step}: {}", text(&ran.stderr));
     }
     let dockerfile = folder.join("Dockerfile").display().to_string();
-    let more = ["-f", &dockerfile, "--build-arg", "HTTP_PROXY", "--build-arg", "HTTPS_PROXY"];
+    let mut more = vec!["-f", &dockerfile, "--build-arg", "HTTP_PROXY", "--build-arg", "HTTPS_PROXY"];
+    more.extend(crate::auditable());
     engine.build_in(folder, tag, &more)
 }
 

@@ -14,7 +14,7 @@ fn vendored_sources_build_the_same_binary_without_a_network() {
         return;
     }
     let Some(engine) = crate::engine() else { return };
-    let hello = engine.build("hello");
+    let hello = engine.build_from_source("hello", &[]);
     let context = tempfile::tempdir().unwrap();
     copy_workspace(context.path());
     let mut vendor = cargo_fdk::compile::cargo();
