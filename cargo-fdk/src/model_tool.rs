@@ -64,7 +64,8 @@ fn build(near: &Path) -> Result<PathBuf> {
         None => {
             let cache = cache()?;
             let _ = writeln!(anstream::stderr(), "the model tool is built once, in {}", cache.display());
-            (unpack(&cache)?, Some(cache.join("target")))
+            let target = std::env::var_os("CARGO_TARGET_DIR").is_none().then(|| cache.join("target"));
+            (unpack(&cache)?, target)
         }
     };
     let package = Package {

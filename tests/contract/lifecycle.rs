@@ -84,10 +84,18 @@ async fn the_log_frame_comes_before_what_the_handler_prints() {
     assert_eq!(lines.iter().filter(|line| line.is_empty()).count(), 2, "{lines:?}");
     assert_eq!(lines.iter().filter(|line| *line == "foo=01CTEST").count(), 2, "{lines:?}");
     assert_eq!(lines.len(), 6, "{lines:?}");
+    // Without a name there is no frame: what the second call prints is all that there is, on both streams.
     let one = function::start("probe", &frame[1..]).await;
     function::connect(&one).await.call(&[], b"{}").await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(one.logs().lines(), Vec::<String>::new());
+    function::connect(&one).await.call(&[], b"{\"log\":\"printed\"}").await;
+    for _ in 0..1000 {
+        if one.logs().lines().len() >= 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(one.logs().lines().iter().all(|line| line.contains("printed")), "{:?}", one.logs().lines());
+    assert_eq!(one.logs().lines().len(), 2);
 }
 
 #[tokio::test]
@@ -113,17 +121,19 @@ async fn thousands_of_calls_leave_nothing_behind() {
     let container = function::start("probe", &[("FDK_LOG", "off")]).await;
     let files = || std::fs::read_dir(format!("/proc/{}/fd", container.pid().unwrap())).unwrap().count();
     let mut kept = function::connect(&container).await;
-    for _ in 0..500 {
-        kept.call(&[], b"warm").await;
+    // As many calls before the first look as after it: what a process takes once, it has then, on a busy machine as well.
+    let mut looks = Vec::new();
+    for _ in 0..2 {
+        for call in 0..rounds(10_000) {
+            let reply = match call % 4 {
+                0 => function::connect(&container).await.call(&[], b"new").await,
+                _ => kept.call(&[], b"kept").await,
+            };
+            assert_eq!(reply.status, 200);
+        }
+        looks.push((files(), container.memory().unwrap().private_kib));
     }
-    let (files_before, before) = (files(), container.memory().unwrap().private_kib);
-    for call in 0..rounds(10_000) {
-        let reply = match call % 4 {
-            0 => function::connect(&container).await.call(&[], b"new").await,
-            _ => kept.call(&[], b"kept").await,
-        };
-        assert_eq!(reply.status, 200);
-    }
+    let (files_before, before) = looks[0];
     // The last connections that were closed here may not have been reaped there.
     for _ in 0..1000 {
         if files() <= files_before + 1 {

@@ -3,35 +3,23 @@
 use crate::not_run;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Mutex;
 
 /// The interpreter of an environment that has these packages (`name==version`), made once and kept; `None` when it cannot
 /// be had, which is noted.
 pub fn with(test: &str, packages: &[&str]) -> Option<PathBuf> {
-    // Tests of one binary run at the same time and may want the same environment.
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _making = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if !not_run::have(test, "python3", &["--version"], "apt-get install python3 python3-venv") {
-        return None;
+    let listed = std::fs::read_to_string(crate::root().join("tests/venvs.txt")).unwrap();
+    let line = packages.join(" ");
+    assert!(
+        listed.lines().any(|listed| listed == line),
+        "tests/venvs.txt, of which .ci/run makes all, lacks {line}"
+    );
+    let made = Command::new(crate::root().join("tests/venv")).args(packages).output().unwrap();
+    if made.status.success() {
+        return Some(String::from_utf8(made.stdout).unwrap().trim().into());
     }
-    let folder = crate::root().join("target/venvs").join(packages.join("+").replace("==", "-"));
-    let python = folder.join("bin/python");
-    // Written last: an environment without it is one whose making was interrupted.
-    let complete = folder.join("complete");
-    if !complete.is_file() {
-        let venv = folder.display().to_string();
-        if !not_run::have(test, "python3", &["-m", "venv", "--clear", &venv], "apt-get install python3-venv")
-        {
-            return None;
-        }
-        let install = [&["-m", "pip", "install", "--quiet"], packages].concat();
-        let pip = python.display().to_string();
-        if !not_run::have(test, &pip, &install, &format!("pip install {}", packages.join(" "))) {
-            return None;
-        }
-        std::fs::write(&complete, "").unwrap();
-    }
-    Some(python)
+    let why = String::from_utf8_lossy(&made.stderr).trim().to_owned();
+    not_run::absent(test, &format!("python3 with {line} ({why})"), "apt-get install python3 python3-venv");
+    None
 }
 
 /// Runs a script of the tests and returns what it printed; a failure shows what it said.

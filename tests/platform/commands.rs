@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Output, Stdio};
-use workspace_tests::command_line;
+use workspace_tests::{command_line, root};
 
 /// Runs `cargo fdk …` in the workspace, with this on stdin.
 fn fdk(arguments: &[&str], stdin: &str) -> Output {
@@ -165,4 +165,42 @@ fn a_head_is_fitted_on_examples_and_then_served() {
     assert!(code == Some(2) && told.contains("error: DATA:2: invalid type: integer `3`"), "{told}");
     let (code, told) = refusal("{\"text\": \"a\", \"label\": \"x\"}\n{\"text\": \"b\", \"label\": \"y\"}\n");
     assert!(code == Some(2) && told.contains("label 'x' has one example: give at least two"), "{told}");
+}
+
+#[test]
+fn an_installed_one_builds_the_model_tool_from_what_it_carries() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let models = fdk_models::obtain("minilm").unwrap();
+    let assets = folder.path().join("model-assets");
+    std::fs::create_dir(&assets).unwrap();
+    std::fs::copy(models.join("models.toml"), assets.join("models.toml")).unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(models.join("minilm")).arg(&assets).status();
+    assert!(copied.unwrap().success());
+    // As `cargo install` puts it, outside of any workspace. Only candle is not compiled again.
+    let place = folder.path().join(if cargo_fdk::compile::profile() == "dev" { "debug" } else { "bin" });
+    std::fs::create_dir(&place).unwrap();
+    let program = place.join("cargo-fdk");
+    std::fs::copy(command_line::program(), &program).unwrap();
+    let target = root().join("target");
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        command.args(arguments).current_dir(folder.path());
+        command
+            .env("XDG_CACHE_HOME", &home)
+            .env("CARGO_TARGET_DIR", &target)
+            .env("CARGO_NET_OFFLINE", "true");
+        let output = command.output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let said = run(&["assets", "prepare", "minilm"]);
+    assert!(
+        said.contains("the model tool is built once, in ") && said.contains("Compiling fdk-models"),
+        "{said}"
+    );
+    assert!(assets.join("minilm/model.prepared").is_file(), "{said}");
+    let again = run(&["assets", "prepare", "minilm"]);
+    assert!(!again.contains("Compiling"), "{again}");
 }

@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use workspace_tests::not_run::absent;
+use workspace_tests::not_run::{absent, rounds};
 
 fn settings() -> Settings {
     Settings { sandbox: Some(Sandbox::strongest(false)), ..Settings::default() }
 }
 
 #[test]
-fn ten_thousand_calls_leave_nothing() {
+fn thousands_of_calls_leave_nothing() {
     const CALLERS: usize = 8;
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start_alone(folder.path(), settings());
@@ -28,11 +28,11 @@ fn ten_thousand_calls_leave_nothing() {
         for caller in 0..CALLERS {
             let (served, id, pids, folders) = (&served, &id, &pids, &folders);
             scope.spawn(move || {
-                for call in 0..10_000 / CALLERS {
+                for call in 0..rounds(10_000) / CALLERS {
                     let text = match call {
                         // Now and then one that costs a container.
-                        _ if call % 500 == 499 => "exit".to_owned(),
-                        _ if call % 100 == 0 => "pid".to_owned(),
+                        _ if call % 100 == 99 => "exit".to_owned(),
+                        _ if call % 25 == 0 => "pid".to_owned(),
                         _ => format!("{caller} {call}"),
                     };
                     let answer = served.invoke(id, &text);

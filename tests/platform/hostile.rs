@@ -1,4 +1,4 @@
-//! Ten thousand changes of a signed request.
+//! Thousands of changes of a signed request.
 
 use crate::endpoint::{EVERYTHING, Endpoint};
 use fdk_principal::Payload;
@@ -7,6 +7,7 @@ use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
+use workspace_tests::not_run::rounds;
 
 /// Changes of a signed request after which it is no longer what was signed.
 struct Mutator(u64);
@@ -41,7 +42,7 @@ impl Mutator {
 }
 
 #[test]
-fn ten_thousand_hostile_requests_reach_no_function() {
+fn thousands_of_hostile_requests_reach_no_function() {
     let endpoint = Endpoint::start(EVERYTHING, &["examples/probe"], |_| {});
     let probe = endpoint.create("probe:0.0.1", 128, &json!({}));
     let calls = || endpoint.invoke(&probe, &json!({"show": "context"})).1["calls"].as_u64().unwrap();
@@ -61,7 +62,8 @@ fn ten_thousand_hostile_requests_reach_no_function() {
     let mut mutator = Mutator(0x9e37_79b9_7f4a_7c15);
     let mut statuses = std::collections::BTreeMap::<u16, usize>::new();
     let mut sent = 0;
-    while sent < 10_000 {
+    let wanted = rounds(10_000);
+    while sent < wanted {
         let (mut method, mut path, mut headers, mut body) =
             ("POST", path.clone(), headers.clone(), body.to_vec());
         let at = mutator.next(headers.len());
@@ -84,7 +86,7 @@ fn ten_thousand_hostile_requests_reach_no_function() {
         }
     }
     assert!(statuses.keys().all(|status| matches!(status, 0 | 400..=499)), "{statuses:?}");
-    assert!(statuses[&401] > 8_000, "{statuses:?}");
+    assert!(statuses[&401] > wanted * 8 / 10, "{statuses:?}");
     // One is the count's own; a container that waited long is followed by another, which begins anew.
     assert!(calls() <= before + 1, "{statuses:?}");
 }
@@ -124,20 +126,19 @@ fn a_captured_request_is_taken_again_within_five_minutes_and_not_after() {
     let host = endpoint.url.strip_prefix("http://").unwrap();
     let path = format!("/20181201/applications?compartmentId={}", endpoint.compartment());
     let (mut head, ()) = Request::get(format!("{}{path}", endpoint.url)).body(()).unwrap().into_parts();
-    // So old that the end of the five minutes is not far.
-    let dated = SystemTime::now() - Duration::from_secs(285);
-    endpoint.key.sign_head(&mut head, Payload::Bytes(b""), dated).unwrap();
-    let mut headers: Vec<(String, String)> = head
-        .headers
-        .iter()
-        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-        .collect();
-    headers.push(("content-length".into(), "0".into()));
-    let again = || send(host, "GET", &path, &headers, b"");
-    assert_eq!([again(), again()], [200, 200]);
-    let end = dated + Duration::from_secs(302);
-    std::thread::sleep(end.duration_since(SystemTime::now()).unwrap_or_default());
-    assert_eq!(again(), 401);
+    // Captured so many seconds ago. What decides at the very second is in the tests of fdk-principal, whose clock is an argument.
+    let mut captured = |seconds: u64| {
+        let dated = SystemTime::now() - Duration::from_secs(seconds);
+        head.headers.clear();
+        endpoint.key.sign_head(&mut head, Payload::Bytes(b""), dated).unwrap();
+        let headers = head.headers.iter();
+        let mut headers: Vec<(String, String)> =
+            headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        headers.push(("content-length".into(), "0".into()));
+        [(); 2].map(|()| send(host, "GET", &path, &headers, b""))
+    };
+    assert_eq!(captured(200), [200, 200]);
+    assert_eq!(captured(302), [401, 401]);
 }
 
 /// Sends a request as it is written, on a connection of its own; 0 when there is no reply.

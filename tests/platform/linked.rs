@@ -5,17 +5,18 @@ use workspace_tests::root;
 
 /// The crates of a package, a line each.
 fn linked(package: &str) -> String {
-    tree(package, &["-e", "normal"])
+    tree(&["-p", package], &["-e", "normal"])
 }
 
-fn tree(package: &str, arguments: &[&str]) -> String {
+fn tree(packages: &[&str], arguments: &[&str]) -> String {
     let output = cargo_fdk::compile::cargo()
-        .args(["tree", "--offline", "--prefix", "none", "-p", package])
+        .args(["tree", "--offline", "--prefix", "none"])
+        .args(packages)
         .args(arguments)
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{package}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{packages:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -29,20 +30,40 @@ fn a_function_without_a_model_and_one_that_sees_link_no_candle() {
     assert!(linked("embed").contains("candle-core v"), "a test that sees nothing");
 }
 
-/// Cargo builds a crate once for two packages when they, and all that it needs, have the same features in both.
 #[test]
-fn one_candle_serves_the_command_line_and_functions() {
-    let lines = |package: &str, format: &str| -> BTreeSet<String> {
-        let tree = tree(package, &["-e", "normal,build", "-f", format]);
+fn the_command_line_links_neither_candle_nor_tokenizers() {
+    let crates = linked("cargo-fdk");
+    assert!(
+        crates.contains("hyper v") && !crates.contains("candle") && !crates.contains("tokenizers"),
+        "{crates}"
+    );
+}
+
+#[test]
+fn the_model_tool_needs_neither_hyper_nor_rsa() {
+    let crates = tree(&["-p", "fdk-models", "--features", "tool"], &["-e", "normal"]);
+    assert!(crates.contains("candle-core v") && crates.contains("tokenizers v"), "{crates}");
+    assert!(!crates.contains("\nhyper v") && !crates.contains("\nrsa v"), "{crates}");
+}
+
+/// Cargo builds a crate once for several packages when it, and all that it needs, have the same features in each.
+#[test]
+fn one_candle_serves_functions_the_model_tool_and_tests() {
+    let lines = |packages: &[&str], kinds: &str, format: &str| -> BTreeSet<String> {
+        let tree = tree(packages, &["-e", kinds, "-f", format]);
         tree.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
     };
-    let needed = lines("candle-transformers", "{p}");
-    let of_candle = |package: &str| -> BTreeSet<String> {
-        let all = lines(package, "{p}|{f}").into_iter();
+    let needed = lines(&["-p", "candle-nn"], "normal,build", "{p}");
+    let of_candle = |packages: &[&str], kinds: &str| -> BTreeSet<String> {
+        let all = lines(packages, kinds, "{p}|{f}").into_iter();
         all.filter(|line| line.split_once('|').is_some_and(|(crate_, _)| needed.contains(crate_))).collect()
     };
-    let (function, command_line) = (of_candle("embed"), of_candle("cargo-fdk"));
+    let function = of_candle(&["-p", "embed"], "normal,build");
     assert!(function.len() > 50, "{function:?}");
-    let differ: Vec<_> = function.symmetric_difference(&command_line).collect();
-    assert!(differ.is_empty(), "{differ:?}");
+    let tool = of_candle(&["-p", "fdk-models", "--features", "tool"], "normal,build");
+    let tests = of_candle(&["--workspace"], "normal,build,dev");
+    for (name, others) in [("the model tool", tool), ("tests", tests)] {
+        let differ: Vec<_> = function.symmetric_difference(&others).collect();
+        assert!(differ.is_empty(), "{name}: `one-candle` in fdk/inference/Cargo.toml must cover {differ:?}");
+    }
 }

@@ -1,4 +1,23 @@
-//! What the targets share. Inputs are text where they can be, so that a seed and a finding can be read.
+//! What must hold for any input from a hostile peer, file or environment: a module for each place where such input comes in, whose
+//! `run` takes one and panics where the property does not hold.
+//!
+//! `tests/fuzz` looks for inputs that break one; its seeds, past findings among them, are taken through by this crate's test. Inputs
+//! are text where they can be, so that a seed and a finding can be read.
+
+pub mod api;
+pub mod authorization;
+pub mod content;
+pub mod deadline;
+pub mod exchange;
+pub mod folder;
+pub mod gateway;
+pub mod gguf;
+pub mod listener;
+pub mod policy;
+pub mod prepared;
+pub mod principal;
+pub mod request;
+pub mod weights;
 
 use fdk_runtime::testing::{TestCall, TestReply};
 use http::{HeaderName, HeaderValue};
