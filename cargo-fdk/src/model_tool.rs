@@ -59,14 +59,13 @@ pub(crate) fn prepared(assets: &Path, model: &str, near: &Path) -> Result<PathBu
 fn build(near: &Path) -> Result<PathBuf> {
     let near = near.canonicalize().unwrap_or_else(|_| near.into());
     let own = near.ancestors().find(|above| above.join("fdk/models/Cargo.toml").is_file());
-    let (workspace, target) = match own {
-        Some(workspace) => (workspace.to_owned(), None),
-        None => {
-            let cache = cache()?;
-            let _ = writeln!(anstream::stderr(), "the model tool is built once, in {}", cache.display());
-            let target = std::env::var_os("CARGO_TARGET_DIR").is_none().then(|| cache.join("target"));
-            (unpack(&cache)?, target)
-        }
+    let (workspace, target) = if let Some(workspace) = own {
+        (workspace.to_owned(), None)
+    } else {
+        let cache = cache()?;
+        let _ = writeln!(anstream::stderr(), "the model tool is built once, in {}", cache.display());
+        // Not where something else is built: cargo takes packages at like places of two workspaces for one.
+        (unpack(&cache)?, Some(cache.join("target")))
     };
     let package = Package {
         name: NAME,
@@ -97,8 +96,9 @@ fn unpack(cache: &Path) -> Result<PathBuf> {
         hasher.update(content.len().to_le_bytes());
         hasher.update(content);
     }
-    let hash: String = hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let place = cache.join(hash);
+    let digest = hasher.finalize();
+    let hash = digest.iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+    let place = cache.join(format!("{hash:016x}"));
     if place.join("Cargo.toml").is_file() {
         return Ok(place);
     }
@@ -119,5 +119,24 @@ fn unpack(cache: &Path) -> Result<PathBuf> {
         Err(_) if place.join("Cargo.toml").is_file() => Ok(place),
         Err(error) => Err(failed(error)),
         Ok(()) => Ok(place),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_program_carries_is_a_workspace_that_has_the_tool() {
+        let cache = tempfile::tempdir().unwrap();
+        let place = unpack(cache.path()).unwrap();
+        assert_eq!(unpack(cache.path()).unwrap(), place, "the same sources have one folder");
+        let mut tree = compile::cargo();
+        tree.args(["tree", "--offline", "-p", NAME, "--features", "tool", "--manifest-path"]);
+        let output = tree.arg(place.join("Cargo.toml")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let tree = String::from_utf8_lossy(&output.stdout);
+        assert!(tree.contains("candle-core v") && !tree.contains("cargo-fdk v"), "{tree}");
+        assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1, "nothing half is left");
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::endpoint::{EVERYTHING, Endpoint};
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime};
 use ureq::Agent;
 use workspace_tests::browser::Browser;
 use workspace_tests::command_line::fdk;

@@ -1,6 +1,6 @@
 //! `cargo fdk new`: what it makes builds, passes its own test and answers, wherever it stands.
 
-use cargo_fdk::compile::cargo;
+use cargo_fdk::compile::{cargo, profile};
 use std::process::Command;
 use workspace_tests::command_line::fdk;
 use workspace_tests::root;
@@ -20,12 +20,14 @@ fn a_new_project_builds_passes_its_test_and_answers() {
     let project = above.path().join("shop");
     let made = run(fdk().arg("new").arg(&project));
     assert!(made.contains("cargo test, cargo fdk start, fn deploy"), "{made}");
-    // What it builds is kept for the next run, outside of the project.
-    let target = root().join("target/new");
-    let tested =
-        run(cargo().args(["test", "--offline"]).current_dir(&project).env("CARGO_TARGET_DIR", &target));
+    // What it needs is what functions of this workspace do, and is built.
+    let target = root().join("target");
+    let tested = run(cargo()
+        .args(["test", "--offline", "--profile", profile()])
+        .current_dir(&project)
+        .env("CARGO_TARGET_DIR", &target));
     assert!(tested.contains("test tests::greets ... ok"), "{tested}");
-    let lint = ["clippy", "--offline", "--all-targets", "--", "-D", "warnings"];
+    let lint = ["clippy", "--offline", "--profile", profile(), "--all-targets", "--", "-D", "warnings"];
     run(cargo().args(lint).current_dir(&project).env("CARGO_TARGET_DIR", &target));
     run(cargo().args(["fmt", "--check"]).current_dir(&project));
     let mut invoke = fdk();
@@ -44,7 +46,7 @@ fn one_that_sees_pictures_passes_its_test_on_the_real_model() {
     fdk_models::fetch(&project.join("model-assets"), &["efficientnet-lite0".to_owned()]).unwrap();
     run(cargo().args(["fmt", "--check"]).current_dir(&project));
     let mut test = cargo();
-    test.args(["test", "--offline", "--", "--nocapture"]).current_dir(&project);
-    let tested = run(test.env("CARGO_TARGET_DIR", root().join("target/new")));
+    test.args(["test", "--offline", "--profile", profile(), "--", "--nocapture"]).current_dir(&project);
+    let tested = run(test.env("CARGO_TARGET_DIR", root().join("target")));
     assert!(tested.contains("test tests::answers ... ok") && !tested.contains("NOT RUN"), "{tested}");
 }

@@ -154,10 +154,9 @@ fn a_changed_source_is_built_and_the_next_call_meets_it() {
     let project = above.path().join("watched");
     let made = fdk().arg("new").arg(&project).status();
     assert!(made.unwrap().success());
-    // The project's own build is kept for the next run, as that of any new project.
     let mut command = fdk();
     command.args(["start", "--port", "0", "--watch"]).arg(&project);
-    command.env("CARGO_TARGET_DIR", root().join("target/new")).env("CARGO_NET_OFFLINE", "true");
+    command.env("CARGO_TARGET_DIR", root().join("target")).env("CARGO_NET_OFFLINE", "true");
     let platform = Platform::serving(&mut command);
     let said = || platform.json("/invoke/watched", &json!({"name": "one"}))["message"].clone();
     assert_eq!(said(), "Hello one");

@@ -13,6 +13,7 @@ fn wave(count: usize, step: f32) -> Vec<f32> {
     (0..count).map(|at| (at as f32 * step).sin() * 2.0).collect()
 }
 
+#[expect(clippy::unwrap_used, reason = "a test")]
 fn flat(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }

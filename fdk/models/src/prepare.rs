@@ -88,19 +88,13 @@ fn beside(assets: &Path, name: &str, precision: Precision) -> Result<()> {
         Mark::write(&folder, &model.model().files).map_err(failed(&folder))?;
     }
     let report = compile(&model, name, precision)?;
-    let stamp = match &report {
-        Some(report) => {
-            let seconds = began.elapsed().as_secs_f64();
-            progress.line(&format!(
-                "prepared in {seconds:.1} s, {} MB; this is done once",
-                megabytes(report.bytes)
-            ));
-            stamp
-        }
-        None => {
-            progress.line("no model that can be prepared: it is used from its own files");
-            stamp.without()
-        }
+    let stamp = if let Some(report) = &report {
+        let (seconds, size) = (began.elapsed().as_secs_f64(), megabytes(report.bytes));
+        progress.line(&format!("prepared in {seconds:.1} s, {size} MB; this is done once"));
+        stamp
+    } else {
+        progress.line("no model that can be prepared: it is used from its own files");
+        stamp.without()
     };
     stamp.write(&to, name).map_err(failed(&to))
 }

@@ -3,6 +3,7 @@
 
 use fdk_inference::prepared::Prepared;
 use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 
 /// Takes an input through.
 pub fn run(input: &[u8]) {
@@ -34,5 +35,8 @@ fn examine(file: &[u8]) {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
