@@ -32,7 +32,7 @@ def environment():
 
 def rows(quick):
     """Ours and llama.cpp's, one thread and two."""
-    run("cargo", "build", "--release", "-p", "fdk-inference", "--example", "decoder_worker")
+    run("cargo", "build", "--release", "-p", "fdk-inference", "--features", "text", "--example", "decoder_worker")
     run("cargo", "run", "--release", "-p", "cargo-fdk", "--", "assets", "fetch", "smollm2")
     run("rustc", "-O", "--edition", "2024", "-o", OUT / "bandwidth", HERE / "bandwidth.rs")
     python, why = environment()

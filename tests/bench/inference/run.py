@@ -251,7 +251,7 @@ def media(quick):
     if shutil.which("espeak-ng") is None:
         say("NOT RUN: pictures and speech: espeak-ng, install with apt-get install espeak-ng")
         return {"not_run": "espeak-ng"}
-    run("cargo", "build", "--release", "-p", "fdk-inference", "--features", "vision,speech", "--example", "media_timer")
+    run("cargo", "build", "--release", "-p", "fdk-inference", "--features", "text,vision,speech", "--example", "media_timer")
     run(ROOT / "target/release/cargo-fdk", "assets", "fetch", "efficientnet-lite0", "whisper-tiny-en", "silero-vad")
     for precision in ("f32", "f16"):
         prepare("efficientnet-lite0", OUT / f"pictures-{precision}", precision)
@@ -269,7 +269,7 @@ def main():
     started = machine.load()
     say("building")
     run("cargo", "build", "--release", "-p", "embed", "-p", "hello", "-p", "cargo-fdk")
-    run("cargo", "build", "--release", "-p", "fdk-inference", "--example", "encoder_worker")
+    run("cargo", "build", "--release", "-p", "fdk-inference", "--features", "text", "--example", "encoder_worker")
     run("rustc", "-O", "--edition", "2024", "-o", OUT / "peak", HERE / "peak.rs")
     python, why = environment()
     if why:
