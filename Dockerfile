@@ -57,7 +57,8 @@ RUN set -e; mkdir /kind; kind=plain; \
 FROM ${BUILDER} AS auditable
 ARG AUDITABLE=0.7.7
 ARG PREBUILT
-RUN set -e; mkdir -p /tools/bin; \
+# Never empty: the classic builder loses a layer that changes nothing.
+RUN set -e; mkdir -p /tools/bin; touch /tools/bin/.auditable; \
     if [ -n "${AUDITABLE}" ] && [ -z "${PREBUILT}" ]; then cargo install --locked --root /tools "cargo-auditable@${AUDITABLE}"; fi
 
 
