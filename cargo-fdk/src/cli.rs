@@ -126,3 +126,15 @@ fn until_interrupted(work: impl Future<Output = Result<ExitCode>>) -> Result<Exi
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory as _;
+
+    /// What clap checks of a definition with debug assertions alone.
+    #[test]
+    fn the_commands_are_defined_without_a_clash() {
+        Cli::command().debug_assert();
+    }
+}

@@ -18,6 +18,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 #[derive(Debug, Args)]
+// Flattened into a command's own, whose group has the same name.
+#[group(skip)]
 pub(crate) struct Options {
     /// Serve OCI's own APIs too, Functions above all: callers sign their requests, and policy statements allow them
     #[arg(long)]
