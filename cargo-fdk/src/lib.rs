@@ -9,7 +9,6 @@ mod check;
 pub mod cli;
 pub mod compile;
 mod demo;
-mod error;
 pub mod function;
 mod hop;
 mod id;
@@ -40,4 +39,4 @@ mod trigger;
 pub mod usage;
 mod watch;
 
-pub use error::{Error, Result};
+pub use fdk_models::{Error, Result};

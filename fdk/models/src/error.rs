@@ -1,4 +1,4 @@
-//! One opaque error for the command line and the library beneath it.
+//! One opaque error for the model tool and for the command line above it.
 
 use std::fmt;
 
