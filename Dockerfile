@@ -1,6 +1,6 @@
 # One function as one image: docker build --build-arg FUNCTION=hello -t hello .
 # It works with the classic builder and with BuildKit, and `fn build` and `fn deploy` run it as it is.
-# deploy/IMAGES.md has the build arguments, the layers, and building behind a mirror or without a network.
+# docs/src/images.md has the build arguments, the layers, and building behind a mirror or without a network.
 
 # The two bases must come from the same release, or the binary may ask for a newer libc than the runtime has.
 ARG BUILDER=rust:1.95-slim-bookworm

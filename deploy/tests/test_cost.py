@@ -1,4 +1,4 @@
-"""The sums of OPERATIONS.md."""
+"""The sums of docs/src/operations.md."""
 
 import pytest
 

@@ -3,6 +3,8 @@
 
 pub mod browser;
 pub mod command_line;
+#[cfg(doctest)]
+mod documentation;
 pub mod function;
 pub mod http1;
 pub mod not_run;

@@ -137,11 +137,11 @@ fn explain_says_which_statement_decides() {
     assert!(code == 1 && said.contains("request.principal.compartment.id must be"), "{said}");
 }
 
-/// What the README says to type, with a function to call.
+/// What the book says to type, with a function to call.
 #[test]
-fn the_readmes_own_command_starts_and_whom_it_names_may_call() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let command = readme.lines().find_map(|line| line.strip_prefix("cargo fdk start --oci ")).unwrap();
+fn the_books_own_command_starts_and_whom_it_names_may_call() {
+    let page = std::fs::read_to_string(root().join("docs/src/local.md")).unwrap();
+    let command = page.lines().find_map(|line| line.strip_prefix("cargo fdk start --oci ")).unwrap();
     let command = command.split('#').next().unwrap();
     let invoked = |without: &[&str]| {
         let folder = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ mod assets;
 mod check;
 mod clients;
 mod commands;
+mod documentation;
 mod endpoint;
 mod endurance;
 mod faults;

@@ -88,7 +88,7 @@ fn a_person_sees_what_runs_and_calls_it() {
     browser.wait("document.querySelectorAll('#live svg circle').length > 4");
     browser
         .wait("document.querySelector('#live .chip.dead') && document.querySelector('#live .chip.frozen')");
-    // What the README shows is this.
+    // What docs/src/page.png shows is this.
     browser.run("scrollTo(0, 0)");
     let shot = browser.devtools("Page.captureScreenshot", &json!({"format": "png"}));
     let png = base64::engine::general_purpose::STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
