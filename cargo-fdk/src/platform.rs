@@ -85,25 +85,22 @@ impl Platform {
 
     /// Calls a function and waits for its reply. The call has an id in either case: give it one, and a fault can tell it.
     pub async fn invoke(self: &Arc<Self>, function: &str, call: Call) -> Result<Reply, Fault> {
-        let mut started = self.begin(function, call).await?;
-        started.finish(self).await
+        self.begin(function, call).await?.finish().await
     }
 
     /// Calls a function and returns when its reply has begun; the body comes in pieces, and a fault ends it.
     pub async fn stream(self: &Arc<Self>, function: &str, call: Call) -> Result<Streamed, Fault> {
         let mut started = self.begin(function, call).await?;
-        let (began, reply) =
-            (Instant::now(), started.lease.begin(started.call.take().unwrap_or_default()).await);
-        let mut reply = match reply {
+        let call = started.call.take().unwrap_or_default();
+        let mut reply = match started.lease.begin(call).await {
             Ok(reply) => reply,
             Err(fault) => {
-                started.note(self, began, 0, Some(&fault));
+                started.note(0, Some(&fault));
                 return Err(fault);
             }
         };
         let headers = std::mem::take(&mut reply.headers);
         let (sender, body) = mpsc::channel(1);
-        let platform = self.clone();
         tokio::spawn(async move {
             let mut sent = 0;
             let fault = loop {
@@ -112,16 +109,15 @@ impl Platform {
                     Ok(Some(piece)) => {
                         sent += piece.len();
                         if sender.send(Ok(piece)).await.is_err() {
-                            // The caller has left, and the container goes with the lease.
-                            let gone = Fault::new(444, "Client cancelled context", "the caller left");
-                            return started.note(&platform, began, sent, Some(&gone));
+                            // The container goes with the lease.
+                            return started.note(sent, Some(&left()));
                         }
                     }
                     Err(fault) => break Some(fault),
                 }
             };
             started.lease.end(fault.as_ref());
-            started.note(&platform, began, sent, fault.as_ref());
+            started.note(sent, fault.as_ref());
             if let Some(fault) = fault {
                 let _ = sender.send(Err(fault)).await;
             }
@@ -131,10 +127,9 @@ impl Platform {
 
     /// Calls a function and does not wait: the call has begun when this returns.
     pub async fn detach(self: &Arc<Self>, function: &str, call: Call) -> Result<(), Fault> {
-        let mut started = self.begin(function, call).await?;
-        let platform = self.clone();
+        let started = self.begin(function, call).await?;
         // Its record tells what became of it.
-        tokio::spawn(async move { started.finish(&platform).await.map(drop) });
+        tokio::spawn(async move { started.finish().await.map(drop) });
         Ok(())
     }
 
@@ -158,11 +153,10 @@ impl Platform {
 
     /// Finds a container for a call.
     async fn begin(self: &Arc<Self>, function: &str, mut call: Call) -> Result<Started, Fault> {
-        let began = Instant::now();
         let func = self.store.func(function)?;
         let app = self.store.app(&func.app_id)?;
         let id = call.id.get_or_insert_with(crate::id::next).clone();
-        let mut record = Record {
+        let record = Record {
             id,
             function: func.id.clone(),
             name: func.name.clone(),
@@ -170,6 +164,7 @@ impl Platform {
             request: call.body.len(),
             ..Record::default()
         };
+        let mut told = Told { platform: self.clone(), began: Instant::now(), record: Some(record) };
         for surroundings in &self.surroundings {
             surroundings.address(&app, &func, &mut call.headers);
         }
@@ -179,18 +174,11 @@ impl Platform {
         };
         match acquired {
             Ok(lease) => {
-                record.container = lease.container();
-                record.cold = lease.is_cold();
-                if record.cold {
-                    record.start = lease.socket_after().min(began.elapsed());
-                }
-                record.queued = began.elapsed().saturating_sub(record.start);
-                Ok(Started { lease, call: Some(call), record: Some(record) })
+                told.has_container(&lease);
+                Ok(Started { lease, call: Some(call), told })
             }
             Err(fault) => {
-                record.cold = true;
-                record.queued = began.elapsed();
-                self.note(record, Some(&fault));
+                told.tell(Some(&fault));
                 Err(fault)
             }
         }
@@ -241,12 +229,6 @@ impl Platform {
         let revision = revision.finish();
         Ok(Plan { function, revision, patience, idle, spec: Arc::new(spec) })
     }
-
-    fn note(&self, mut record: Record, fault: Option<&Fault>) {
-        record.status = fault.map_or(200, Fault::status);
-        record.fault = fault.map(ToString::to_string).unwrap_or_default();
-        self.calls.add(record);
-    }
 }
 
 impl fmt::Debug for Platform {
@@ -264,30 +246,82 @@ pub struct Streamed {
     pub body: mpsc::Receiver<Result<Bytes, Fault>>,
 }
 
+/// A call's record, told once whatever becomes of the call: dropped untold, it tells that the caller left.
+struct Told {
+    platform: Arc<Platform>,
+    /// When the call came, and from its container on when that was called.
+    began: Instant,
+    /// None once it is told.
+    record: Option<Record>,
+}
+
+impl Told {
+    fn has_container(&mut self, lease: &Lease) {
+        let Some(record) = &mut self.record else { return };
+        let waited = self.began.elapsed();
+        record.container = lease.container();
+        record.cold = lease.is_cold();
+        if record.cold {
+            record.start = lease.socket_after().min(waited);
+        }
+        record.queued = waited.saturating_sub(record.start);
+        self.began = Instant::now();
+    }
+
+    fn tell(&mut self, fault: Option<&Fault>) {
+        let Some(mut record) = self.record.take() else { return };
+        if record.container == 0 {
+            record.cold = true;
+            record.queued = self.began.elapsed();
+        } else {
+            record.call = self.began.elapsed();
+        }
+        record.status = fault.map_or(200, Fault::status);
+        record.fault = fault.map(ToString::to_string).unwrap_or_default();
+        self.platform.calls.add(record);
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.tell(Some(&left()));
+    }
+}
+
 /// A call that has its container.
 struct Started {
     lease: Lease,
     call: Option<Call>,
-    record: Option<Record>,
+    told: Told,
 }
 
 impl Started {
-    async fn finish(&mut self, platform: &Platform) -> Result<Reply, Fault> {
-        let began = Instant::now();
+    async fn finish(mut self) -> Result<Reply, Fault> {
         let reply = self.lease.call(self.call.take().unwrap_or_default()).await;
         let bytes = reply.as_ref().map_or(0, |reply| reply.body.len());
-        self.note(platform, began, bytes, reply.as_ref().err());
+        self.note(bytes, reply.as_ref().err());
         reply
     }
 
-    fn note(&mut self, platform: &Platform, began: Instant, reply: usize, fault: Option<&Fault>) {
-        let mut record = self.record.take().unwrap_or_default();
-        record.call = began.elapsed();
-        record.logs = self.lease.call_logs();
-        record.memory_kib = self.lease.memory().map(|memory| memory.pss_kib);
-        record.reply = reply;
-        platform.note(record, fault);
+    fn note(&mut self, reply: usize, fault: Option<&Fault>) {
+        if let Some(record) = &mut self.told.record {
+            record.logs = self.lease.call_logs();
+            record.memory_kib = self.lease.memory().map(|memory| memory.pss_kib);
+            record.reply = reply;
+        }
+        self.told.tell(fault);
     }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.note(0, Some(&left()));
+    }
+}
+
+/// Nobody waits for the reply any more.
+fn left() -> Fault {
+    Fault::new(444, "Client cancelled context", "the caller left")
 }
 
 impl From<Refusal> for Fault {

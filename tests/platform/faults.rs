@@ -105,6 +105,38 @@ fn what_a_function_started_does_not_outlive_a_platform_that_ends_under_a_call() 
 }
 
 #[test]
+fn a_caller_who_leaves_is_told_of_with_a_container_and_without() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), settings());
+    let slow = served.function("slow", &json!({"timeout": 300}));
+    let never = served.function("never", &json!({"config": {"MISBEHAVE": "never-bind"}}));
+    for (id, reached) in [(&slow, Condition::Busy), (&never, Condition::Starting)] {
+        let mut stream = std::net::TcpStream::connect(served.url.strip_prefix("http://").unwrap()).unwrap();
+        write!(
+            stream,
+            "POST /invoke/{id} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12\r\n\r\nsleep 200000"
+        )
+        .unwrap();
+        until("the call is on its way", || {
+            let seen = served.platform.pool.seen();
+            seen.iter().any(|container| container.function == *id && container.condition == reached)
+        });
+        assert!(served.platform.calls.all().iter().all(|call| call.function != *id), "told too early");
+        drop(stream);
+        let mut told = Vec::new();
+        until("its line is there", || {
+            told = served.platform.calls.all();
+            told.retain(|call| call.function == *id);
+            !told.is_empty()
+        });
+        let [call] = told.as_slice() else { panic!("told {} times", told.len()) };
+        assert_eq!((call.status, call.container > 0), (444, reached == Condition::Busy), "{call:?}");
+        assert!(call.fault.contains("the caller left"), "{}", call.fault);
+    }
+}
+
+#[test]
 fn a_container_is_frozen_between_calls_and_ends_when_idle() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(folder.path(), settings());
