@@ -5,9 +5,8 @@
 
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -73,14 +72,15 @@ impl Images {
     }
 
     fn place(&self, name: &str) -> PathBuf {
-        let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
+        // Another toolchain finds the folder again: std's own hash may change with each.
+        let digest = Sha256::digest(name);
+        let hash = digest.iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
         let readable: String = name
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
             .take(80)
             .collect();
-        self.folder.join(format!("{readable}-{:016x}", hasher.finish()))
+        self.folder.join(format!("{readable}-{hash:016x}"))
     }
 }
 
@@ -132,7 +132,10 @@ mod tests {
             let (_, found) = images.find("f:0.0.1").unwrap();
             assert_eq!(std::fs::read_to_string(&found.executable).unwrap(), content);
         }
-        assert_eq!(std::fs::read_dir(folder.path().join("images")).unwrap().count(), 1);
+        // The first 16 digits of what `printf f:0.0.1 | sha256sum` prints.
+        let folders = std::fs::read_dir(folder.path().join("images")).unwrap();
+        let folders: Vec<_> = folders.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(folders, ["f-0.0.1-2b06111e6aeb9c93"]);
         assert_eq!(images.find("f-0.0.1"), None);
     }
 }
