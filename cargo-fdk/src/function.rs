@@ -59,7 +59,8 @@ fn scalars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String
 
 #[derive(Deserialize)]
 struct CargoToml {
-    package: Package,
+    /// None in the manifest of a workspace alone.
+    package: Option<Package>,
 }
 
 #[derive(Deserialize)]
@@ -75,7 +76,8 @@ impl Function {
         })?;
         let cargo =
             parse(folder, "Cargo.toml", |text| toml::from_str::<CargoToml>(text).map_err(|e| e.to_string()))?;
-        Ok(Self { folder: folder.into(), package: cargo.package.name, yaml })
+        let package = cargo.package.ok_or_else(|| no_package(folder))?.name;
+        Ok(Self { folder: folder.into(), package, yaml })
     }
 
     /// The function's name.
@@ -138,6 +140,54 @@ impl Function {
     }
 }
 
+/// Folders where no function is looked for.
+const SKIPPED: [&str; 3] = ["target", "node_modules", "vendor"];
+/// How deep below a folder functions are looked for; `fn deploy --all` looks everywhere.
+const DEPTH: usize = 3;
+
+/// The function folders beneath a folder, in order; none within another.
+pub(crate) fn beneath(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    search(folder, DEPTH, &mut found);
+    found
+}
+
+fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().filter(|_| depth > 0);
+    let mut beneath: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            !name.starts_with('.') && !SKIPPED.contains(&&*name)
+        })
+        .map(|entry| entry.path())
+        .collect();
+    beneath.sort();
+    for folder in beneath {
+        if folder.join("func.yaml").is_file() {
+            found.push(folder);
+        } else {
+            search(&folder, depth - 1, found);
+        }
+    }
+}
+
+/// A workspace's own folder may have a `func.yaml`, for an image of one of its packages.
+fn no_package(folder: &Path) -> Error {
+    let manifest = folder.join("Cargo.toml");
+    let found: Vec<String> = beneath(folder)
+        .iter()
+        .map(|function| function.strip_prefix(".").unwrap_or(function).display().to_string())
+        .collect();
+    let remedy = if found.is_empty() {
+        "name the folder of a package that has a func.yaml".into()
+    } else {
+        format!("name one of {}", found.join(", "))
+    };
+    Error::usage(format!("{} has no [package], so there is nothing to build: {remedy}", manifest.display()))
+}
+
 fn parse<T>(folder: &Path, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<T> {
     let path = folder.join(name);
     let text = std::fs::read_to_string(&path).map_err(|error| {
@@ -168,5 +218,25 @@ mod tests {
         );
         assert_eq!(function.model(), Some("m"));
         assert_eq!(function.config()["N"], "6");
+    }
+
+    #[test]
+    fn the_folder_of_a_workspace_alone_names_the_functions_beneath_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::write(root.join("func.yaml"), "name: f\n").unwrap();
+        std::fs::write(root.join("Cargo.toml"), "[workspace]\nmembers = [\"functions/*\"]\n").unwrap();
+        let told = || {
+            let error = Function::read(root).unwrap_err();
+            assert!(error.is_usage());
+            error.to_string().replace(&root.display().to_string(), "ROOT")
+        };
+        let begins = "ROOT/Cargo.toml has no [package], so there is nothing to build: name ";
+        assert_eq!(told(), format!("{begins}the folder of a package that has a func.yaml"));
+        for name in ["functions/two", "functions/one", "target/three", ".hidden/four"] {
+            std::fs::create_dir_all(root.join(name)).unwrap();
+            std::fs::write(root.join(name).join("func.yaml"), "name: f\n").unwrap();
+        }
+        assert_eq!(told(), format!("{begins}one of ROOT/functions/one, ROOT/functions/two"));
     }
 }

@@ -1,6 +1,6 @@
 //! From a function folder to a function of the platform: what `fn deploy --local` does, without an engine.
 
-use crate::function::Function;
+use crate::function::{self, Function};
 use crate::images::{self, Image};
 use crate::platform::Platform;
 use crate::store::model::{App, Func, Trigger};
@@ -8,46 +8,21 @@ use crate::store::{Refusal, Window};
 use crate::{Error, Result, compile, invoke};
 use std::path::{Path, PathBuf};
 
-/// Folders where no function is looked for.
-const SKIPPED: [&str; 3] = ["target", "node_modules", "vendor"];
-/// How deep below a folder functions are looked for; `fn deploy --all` looks everywhere.
-const DEPTH: usize = 3;
-
 /// The function folders in these: each itself, or those beneath it that have a `func.yaml`.
 pub(crate) fn find(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for folder in folders {
-        let before = found.len();
-        search(folder, DEPTH, &mut found);
-        if found.len() == before {
+        let these =
+            if folder.join("func.yaml").is_file() { vec![folder.clone()] } else { function::beneath(folder) };
+        if these.is_empty() {
             return Err(Error::usage(format!(
                 "{}: no func.yaml here or in a folder beneath; cargo fdk new makes a function",
                 folder.display()
             )));
         }
+        found.extend(these);
     }
     Ok(found)
-}
-
-fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    if folder.join("func.yaml").is_file() {
-        found.push(folder.into());
-        return;
-    }
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().filter(|_| depth > 0);
-    let mut beneath: Vec<PathBuf> = entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .filter(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            !name.starts_with('.') && !SKIPPED.contains(&&*name)
-        })
-        .map(|entry| entry.path())
-        .collect();
-    beneath.sort();
-    for folder in beneath {
-        search(&folder, depth - 1, found);
-    }
 }
 
 /// The image of a function whose executable was built.

@@ -137,20 +137,18 @@ fn explain_says_which_statement_decides() {
     assert!(code == 1 && said.contains("request.principal.compartment.id must be"), "{said}");
 }
 
-/// What the book says to type, with a function to call.
+/// What the book says to type, at the root. The tenancy alone is in a folder of the test's.
 #[test]
 fn the_books_own_command_starts_and_whom_it_names_may_call() {
     let page = std::fs::read_to_string(root().join("docs/src/local.md")).unwrap();
-    let command = page.lines().find_map(|line| line.strip_prefix("cargo fdk start --oci ")).unwrap();
-    let command = command.split('#').next().unwrap();
+    let mut commands = page.lines().filter_map(|line| line.strip_prefix("cargo fdk start "));
+    let command = commands.find(|line| line.contains(" --oci ")).unwrap().split('#').next().unwrap();
     let invoked = |without: &[&str]| {
         let folder = tempfile::tempdir().unwrap();
         let tenancy = folder.path().join("tenancy").display().to_string();
         let words = command.split_whitespace().filter(|word| !without.contains(word));
         let words = words.map(|word| if word == ".oci" { tenancy.clone() } else { word.to_owned() });
-        let all: Vec<String> =
-            ["examples/hello".to_owned(), "--oci".to_owned()].into_iter().chain(words).collect();
-        let endpoint = Endpoint::launch(folder, &all);
+        let endpoint = Endpoint::launch(folder, &words.collect::<Vec<_>>());
         // The only function is what `${function_id}` stands for, and nobody may list it.
         let list = format!("/20181201/applications?compartmentId={}", endpoint.compartment());
         assert_eq!(endpoint.json("GET", &list, &Value::Null).0, 404);

@@ -223,6 +223,13 @@ fn what_cannot_be_started_is_said() {
     };
     let (code, told) = start(&["tests"]);
     assert!(code == Some(2) && told.contains("tests: no func.yaml here or in a folder beneath"), "{told}");
+    // The root's own func.yaml is for its image.
+    for root in [&["--port", "0"][..], &[".", "--port", "0"]] {
+        let (code, told) = start(root);
+        let line = told.lines().find(|line| line.starts_with("error: ./Cargo.toml has no [package]"));
+        assert_eq!(code, Some(2), "{told}");
+        assert!(line.is_some_and(|line| line.contains(": name one of examples/classify, ")), "{told}");
+    }
     let (code, told) = start(&["examples/hello", "examples/hello", "--port", "0"]);
     assert!(code == Some(2) && (told.contains("two triggers") || told.contains("two functions")), "{told}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
