@@ -1,11 +1,12 @@
 //! The command line: what can be asked, and the exit code of the answer (0 done, 1 failed, 2 asked wrongly).
 
+use crate::stop::stopped;
 use crate::{Error, Result, check, demo, invoke, model_tool, new, policy, principal, shim, sign, start};
 use clap::{Args, Parser, Subcommand};
+use fdk_models::cli::Command as Asked;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
 #[command(
@@ -46,7 +47,7 @@ enum Command {
 #[derive(Args)]
 struct AssetsArgs {
     #[command(subcommand)]
-    command: fdk_models::cli::Command,
+    command: Asked,
 }
 
 /// Runs the command line of this process.
@@ -57,7 +58,7 @@ pub fn main() -> ExitCode {
         arguments.remove(1);
     }
     if arguments.first().is_some_and(shim::is_called) {
-        return told(shim::docker(&arguments[1..]));
+        return told(until_stopped(shim::docker(&arguments[1..])));
     }
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
@@ -81,48 +82,44 @@ fn told(result: Result<ExitCode>) -> ExitCode {
 
 fn run(cli: Cli, arguments: &[OsString]) -> Result<ExitCode> {
     match cli.command {
+        Command::Assets(AssetsArgs { command: Asked::Fetch(models) }) => {
+            models.fetch().map(|()| ExitCode::SUCCESS)
+        }
         // What follows the word `assets` is the tool's.
-        Command::Assets(AssetsArgs { command }) => model_tool::run(&command, &arguments[2..]),
+        Command::Assets(_) => until_stopped(model_tool::run(&arguments[2..])),
         Command::New(options) => new::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Shim(options) => shim::run(&options),
         Command::Principal(options) => principal::run(&options),
         Command::Policy(options) => policy::run(&options),
         Command::Sign(options) => sign::run(&options),
-        Command::Demo(options) => until_interrupted(demo::run(options)),
-        Command::Invoke(options) => until_interrupted(invoke::run(options)),
+        Command::Demo(options) => until_stopped(demo::run(options)),
+        Command::Invoke(options) => until_stopped(invoke::run(options)),
         Command::Start(options) => in_the_foreground(start::run(options)),
-        Command::Check(options) => until_interrupted(check::run(options)),
+        Command::Check(options) => until_stopped(check::run(options)),
     }
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    // One thread: functions die with the thread that started them.
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::failed(format!("cannot start: {error}")))
 }
 
 /// Runs what sees to signals by itself.
 fn in_the_foreground(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
-    let runtime = runtime()?;
+    // One thread: functions die with the thread that started them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::failed(format!("cannot start: {error}")))?;
     let ended = runtime.block_on(work);
     // A download may be on its way in a thread of its own.
     runtime.shutdown_background();
     ended
 }
 
-/// Ctrl-C, or SIGTERM, drops the work, and with it the processes and directories it made.
-fn until_interrupted(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
-    runtime()?.block_on(async {
-        let mut terminated = signal(SignalKind::terminate())
-            .map_err(|error| Error::failed(format!("cannot listen for signals: {error}")))?;
+/// A signal drops the work, and with it the processes and directories it made. What would keep the thread from seeing the signal, such
+/// as a build or a download, is therefore awaited.
+fn until_stopped(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    in_the_foreground(async {
+        let stopped = stopped()?;
         tokio::select! {
-            // First: what blocks before its first await is then ended by the signal's default action.
-            biased;
             ended = work => ended,
-            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
-            _ = terminated.recv() => Ok(ExitCode::from(143)),
+            code = stopped => Ok(code),
         }
     })
 }

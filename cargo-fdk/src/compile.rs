@@ -3,6 +3,7 @@
 
 use crate::function::Function;
 use crate::{Error, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
@@ -78,19 +79,35 @@ pub fn package(package: &Package<'_>) -> Result<PathBuf> {
     judged(package, child.wait(), executable)
 }
 
-/// As [`build`], while others have the thread. Dropped, it ends cargo.
+/// As [`build`], while others have the thread. Dropped, it ends cargo and the compilers that cargo has started.
 pub(crate) async fn build_while_serving(function: &Function) -> Result<PathBuf> {
-    let package = Package::of(function);
-    let command = tokio::process::Command::from(command(&package)).kill_on_drop(true).spawn();
-    let mut child = command.map_err(no_cargo)?;
+    package_while_serving(&Package::of(function)).await
+}
+
+/// As [`build_while_serving`], of any package.
+pub(crate) async fn package_while_serving(package: &Package<'_>) -> Result<PathBuf> {
+    let mut command = tokio::process::Command::from(command(package));
+    let mut cargo = Group(command.process_group(0).spawn().map_err(no_cargo)?);
     let mut executable = None;
-    if let Some(stdout) = child.stdout.take() {
+    if let Some(stdout) = cargo.0.stdout.take() {
         let mut lines = tokio::io::BufReader::new(stdout).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            executable = made(&line, &package).or(executable);
+            executable = made(&line, package).or(executable);
         }
     }
-    judged(&package, child.wait().await, executable)
+    judged(package, cargo.0.wait().await, executable)
+}
+
+/// A process that leads a group of its own. Dropped before it has ended, it is killed with all that it has started.
+struct Group(tokio::process::Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let leader = self.0.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(leader) = leader {
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
 }
 
 /// The profile of this very program: what `cargo test` builds calls functions of its own profile, and everybody else those that

@@ -48,7 +48,7 @@ pub(crate) struct Embeddings {
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let function = Function::read(&example("embed")?)?;
-    let mut spec = prepare(&function)?;
+    let mut spec = prepare(&function).await?;
     // The start report is read from the log.
     spec.config.retain(|(key, _)| key != "FDK_LOG_FORMAT" && key != "FDK_LOG");
     spec.config.push(("FDK_LOG_FORMAT".into(), "json".into()));

@@ -11,6 +11,7 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -32,11 +33,14 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     let function = Function::read(&options.dir)?;
-    let body = body(options.data.as_deref())?;
+    let data = options.data;
+    // Whoever writes to stdin may take long.
+    let body = spawn_blocking(move || body(data.as_deref())).await;
+    let body = body.map_err(|error| Error::failed(format!("the request's body: {error}")))??;
     let content_type = options.content_type.as_deref().or(function.content_type()).unwrap_or("text/plain");
     let content_type = HeaderValue::from_str(content_type)
         .map_err(|_| Error::usage(format!("--content-type {content_type:?} is no header value")))?;
-    let mut spec = prepare(&function)?;
+    let mut spec = prepare(&function).await?;
     spec.echo = true;
     if let Some(seconds) = options.timeout {
         spec.timeout = Duration::from_secs(seconds);
@@ -103,9 +107,9 @@ fn unwritten(error: std::io::Error) -> Error {
 }
 
 /// Fetches and prepares the function's model, builds it, and says how to run it.
-pub(crate) fn prepare(function: &Function) -> Result<Spec> {
-    let assets = assets(function)?;
-    let mut spec = Spec::new(function.name(), compile::build(function)?);
+pub(crate) async fn prepare(function: &Function) -> Result<Spec> {
+    let assets = assets(function).await?;
+    let mut spec = Spec::new(function.name(), compile::build_while_serving(function).await?);
     spec.config = function.config().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     if let Some(folder) = assets {
         spec.config.push(("FDK_ASSETS_DIR".into(), folder.display().to_string()));
@@ -118,14 +122,16 @@ pub(crate) fn prepare(function: &Function) -> Result<Spec> {
 }
 
 /// Fetches and prepares the function's model, and says which assets folder serves it.
-pub(crate) fn assets(function: &Function) -> Result<Option<PathBuf>> {
+pub(crate) async fn assets(function: &Function) -> Result<Option<PathBuf>> {
     let Some(model) = function.model() else { return Ok(None) };
     let configured = std::env::var_os("FDK_ASSETS_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let folder = configured.map_or_else(|| fdk_models::folder_for(function.folder()), Ok)?;
-    fdk_models::fetch(&folder, &[model.to_owned()])?;
+    let (to, names) = (folder.clone(), [model.to_owned()]);
+    let fetched = spawn_blocking(move || fdk_models::fetch(&to, &names)).await;
+    fetched.map_err(|error| Error::failed(format!("{model}: {error}")))??;
     let folder =
         folder.canonicalize().map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
-    model_tool::prepared(&folder, model, function.folder()).map(Some)
+    model_tool::prepared(&folder, model, function.folder()).await.map(Some)
 }
 
 /// What a person who debugs a function sets for one run, as in the platform's console.

@@ -33,6 +33,7 @@ mod shim;
 mod sign;
 mod socket;
 mod start;
+mod stop;
 pub mod store;
 pub mod tenancy;
 mod trigger;

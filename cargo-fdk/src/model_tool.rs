@@ -2,7 +2,6 @@
 
 use crate::compile::{self, Package};
 use crate::{Error, Result, kit};
-use fdk_models::cli::Command as Asked;
 use fdk_models::prepared::{State, look};
 use sha2::{Digest as _, Sha256};
 use std::ffi::OsString;
@@ -15,16 +14,14 @@ const NAME: &str = "fdk-models";
 /// As images keep weights, unless they are told otherwise.
 const PRECISION: &str = "f16";
 
-/// `cargo fdk assets …`: fetching is done here, all else by the tool, which is given the same words.
-pub(crate) fn run(asked: &Asked, words: &[OsString]) -> Result<ExitCode> {
-    if let Asked::Fetch(models) = asked {
-        models.fetch()?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let tool = build(&std::env::current_dir().unwrap_or_default())?;
-    let status = std::process::Command::new(&tool)
+/// `cargo fdk assets …`, but for fetching: the tool is given the same words.
+pub(crate) async fn run(words: &[OsString]) -> Result<ExitCode> {
+    let tool = build(&std::env::current_dir().unwrap_or_default()).await?;
+    let status = tokio::process::Command::new(&tool)
         .args(words)
+        .kill_on_drop(true)
         .status()
+        .await
         .map_err(|error| Error::failed(format!("{}: {error}", tool.display())))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
@@ -32,15 +29,15 @@ pub(crate) fn run(asked: &Asked, words: &[OsString]) -> Result<ExitCode> {
 
 /// The assets folder from which a fetched model is served: one with its prepared file, as an image has it. Where that cannot be
 /// made, the model's own files are served, which is said.
-pub(crate) fn prepared(assets: &Path, model: &str, near: &Path) -> Result<PathBuf> {
+pub(crate) async fn prepared(assets: &Path, model: &str, near: &Path) -> Result<PathBuf> {
     if let State::Ready(folder) = look(assets, model, PRECISION)? {
         return Ok(folder);
     }
-    let tool = build(near)?;
-    let mut command = std::process::Command::new(&tool);
+    let tool = build(near).await?;
+    let mut command = tokio::process::Command::new(&tool);
     command.args(["prepare", model, "--beside", "--precision", PRECISION, "--dir"]).arg(assets);
     // Its results are files.
-    let status = command.stdout(std::io::stderr()).status();
+    let status = command.stdout(std::io::stderr()).kill_on_drop(true).status().await;
     let status = status.map_err(|error| Error::failed(format!("{}: {error}", tool.display())))?;
     match look(assets, model, PRECISION)? {
         State::Ready(folder) if status.success() => Ok(folder),
@@ -56,7 +53,7 @@ pub(crate) fn prepared(assets: &Path, model: &str, near: &Path) -> Result<PathBu
 
 /// Builds the tool: in the workspace that a folder stands in, where that is the FDK's, and shares its candle with functions; else
 /// from the sources that this program carries, in a folder of the user's, once.
-fn build(near: &Path) -> Result<PathBuf> {
+async fn build(near: &Path) -> Result<PathBuf> {
     let near = near.canonicalize().unwrap_or_else(|_| near.into());
     let own = near.ancestors().find(|above| above.join("fdk/models/Cargo.toml").is_file());
     let (workspace, target) = if let Some(workspace) = own {
@@ -74,7 +71,7 @@ fn build(near: &Path) -> Result<PathBuf> {
         release: false,
         target,
     };
-    compile::package(&package)
+    compile::package_while_serving(&package).await
 }
 
 /// Where the tool is built when no workspace has it.

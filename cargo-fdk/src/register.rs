@@ -58,9 +58,7 @@ fn open_to_all(folder: &Path) -> std::io::Result<()> {
 
 /// Fetches the function's model, builds the function and keeps it as an image. Returns where cargo left it, too.
 pub(crate) async fn build(platform: &Platform, function: &Function) -> Result<(Image, PathBuf)> {
-    let fetched = function.clone();
-    let assets = tokio::task::spawn_blocking(move || invoke::assets(&fetched)).await;
-    let assets = assets.map_err(|error| Error::failed(format!("{}: {error}", function.name())))??;
+    let assets = invoke::assets(function).await?;
     if let (Some(assets), Some(model)) = (&assets, function.model())
         && rustix::process::geteuid().is_root()
     {

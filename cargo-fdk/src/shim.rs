@@ -54,13 +54,13 @@ pub(crate) fn is_called(program: &OsString) -> bool {
 }
 
 /// What docker would do, as far as the Fn CLI needs it.
-pub(crate) fn docker(arguments: &[OsString]) -> Result<ExitCode> {
+pub(crate) async fn docker(arguments: &[OsString]) -> Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
     match words.first().copied() {
         Some("version") => {
             writeln!(std::io::stdout(), "{VERSION}").map_err(|error| Error::failed(error.to_string()))?;
         }
-        Some("build") => build(&words[1..])?,
+        Some("build") => build(&words[1..]).await?,
         Some("push") => {
             return Err(Error::usage("there is no registry here: deploy with --local"));
         }
@@ -74,7 +74,7 @@ pub(crate) fn docker(arguments: &[OsString]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn build(words: &[&str]) -> Result<()> {
+async fn build(words: &[&str]) -> Result<()> {
     let after = |flag: &str| {
         let place = words.iter().position(|word| *word == flag)?;
         words.get(place + 1).copied()
@@ -85,8 +85,9 @@ fn build(words: &[&str]) -> Result<()> {
     let file = after("-f").or_else(|| after("--file")).map(Path::new);
     let folder = file.and_then(Path::parent).filter(|folder| folder.join("func.yaml").is_file());
     let function = Function::read(folder.unwrap_or(Path::new(".")))?;
-    let assets = invoke::assets(&function)?;
-    let mut image = register::image(&function, compile::build(&function)?, assets);
+    let assets = invoke::assets(&function).await?;
+    let executable = compile::build_while_serving(&function).await?;
+    let mut image = register::image(&function, executable, assets);
     name.clone_into(&mut image.name);
     let state = std::env::var_os("FDK_STATE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let state = state.map_or_else(images::state_folder, Ok)?;

@@ -8,6 +8,7 @@ use crate::platform::{Platform, Settings};
 use crate::pool::Limits;
 use crate::sandbox::Sandbox;
 use crate::server::Doors;
+use crate::stop::stopped;
 use crate::store::{Store, Window};
 use crate::watch::Watch;
 use crate::{Error, Result, invoke, oci, register, server};
@@ -20,7 +21,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
 #[derive(Args)]
@@ -97,21 +97,6 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
         oci.principals().close();
     }
     Ok(code)
-}
-
-/// A signal to stop, as the exit code that tells it.
-fn stopped() -> Result<impl Future<Output = ExitCode>> {
-    let unable = |error| Error::failed(format!("cannot listen for signals: {error}"));
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(unable)?;
-    let mut terminated = signal(SignalKind::terminate()).map_err(unable)?;
-    let mut hung_up = signal(SignalKind::hangup()).map_err(unable)?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupted.recv() => ExitCode::from(130),
-            _ = terminated.recv() => ExitCode::from(143),
-            _ = hung_up.recv() => ExitCode::from(129),
-        }
-    })
 }
 
 /// What serves.

@@ -1,7 +1,10 @@
 //! The commands as a person types them.
 
+use crate::served::{runs, until};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Output, Stdio};
 use workspace_tests::command_line;
 use workspace_tests::not_run::{is_nightly, unasked};
@@ -86,6 +89,77 @@ fn a_failure_goes_to_stderr_and_the_exit_code() {
     assert_eq!(fdk(&["--help"], "").status.code(), Some(0));
     // As cargo runs an installed subcommand.
     assert_eq!(fdk(&["fdk", "--version"], "").status.code(), Some(0));
+}
+
+/// A package whose build script tells its process, and does not end.
+fn endless(folder: &Path, name: &str, more: &str) {
+    std::fs::create_dir_all(folder.join("src")).unwrap();
+    let manifest = format!("[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n{more}\n");
+    for (file, content) in [
+        ("Cargo.toml", &*manifest),
+        ("src/main.rs", "fn main() {}\n"),
+        (
+            "build.rs",
+            "fn main() {
+                std::fs::write(std::env::var(\"STARTED\").unwrap(), std::process::id().to_string()).unwrap();
+                std::thread::sleep(std::time::Duration::from_secs(1000));
+            }\n",
+        ),
+    ] {
+        std::fs::write(folder.join(file), content).unwrap();
+    }
+}
+
+#[test]
+fn a_signal_during_a_build_ends_all_that_the_build_has_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    // The demo's function has a model, for which the tool of this workspace is built first.
+    std::fs::write(root.join("Cargo.toml"), "[workspace]\nmembers = [\"fdk/models\"]\nresolver = \"3\"\n")
+        .unwrap();
+    endless(&root.join("fdk/models"), "fdk-models", "[features]\ntool = []");
+    for (name, config) in [("plain", ""), ("embed", "config:\n  FDK_MODEL: m\n")] {
+        let function = root.join("examples").join(name);
+        endless(&function, name, "[workspace]");
+        std::fs::write(function.join("func.yaml"), format!("name: {name}\n{config}")).unwrap();
+    }
+    for (file, content) in [("models.toml", ""), ("m/config.json", "{}")] {
+        let path = root.join("model-assets").join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    let (started, temporary) = (root.join("started"), root.join("temporary"));
+    std::fs::create_dir(&temporary).unwrap();
+    for (arguments, signal, code) in [
+        (&["invoke", "examples/plain"][..], Signal::TERM, 143),
+        (&["invoke", "examples/plain"], Signal::INT, 130),
+        (&["demo"], Signal::TERM, 143),
+        (&["assets", "prepare", "m"], Signal::TERM, 143),
+    ] {
+        let _ = std::fs::remove_file(&started);
+        let mut child = command_line::fdk()
+            .args(arguments)
+            .current_dir(root)
+            .env("STARTED", &started)
+            .env("TMPDIR", &temporary)
+            .env_remove("CARGO_TARGET_DIR")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut script = String::new();
+        until("the build script runs", || {
+            script = std::fs::read_to_string(&started).unwrap_or_default();
+            !script.is_empty()
+        });
+        let id = child.id();
+        let cargo = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        let cargo = cargo.trim();
+        assert!(runs(cargo) && runs(&script), "{arguments:?}: {cargo:?} {script:?}");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}");
+        until("cargo and the build script are gone", || !runs(cargo) && !runs(&script));
+        assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "{arguments:?} left something");
+    }
 }
 
 #[test]

@@ -33,7 +33,6 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use table::Table;
-use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -85,21 +84,11 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode> {
     }
     let subject = Subject { command: options.command, image, probe: options.probe, quick: options.quick };
     let progress = ProgressBar::new_spinner();
-    let judged = runner::run(&subject, cases, |case| {
+    let rows = runner::run(&subject, cases, |case| {
         progress.set_message(format!("{} {}", case.number, case.name));
         progress.tick();
-    });
-    // Whoever ends this ends what it started: dropping the work kills the processes and removes the directories.
-    let stopped = |error| Error::failed(format!("cannot watch for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(stopped)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(stopped)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(stopped)?;
-    let rows = tokio::select! {
-        rows = judged => rows,
-        _ = interrupt.recv() => return Ok(ExitCode::from(130)),
-        _ = terminate.recv() => return Ok(ExitCode::from(143)),
-        _ = hang_up.recv() => return Ok(ExitCode::from(129)),
-    };
+    })
+    .await;
     progress.finish_and_clear();
     let table = Table { rows };
     let text = if options.json { format!("{:#}\n", table.to_json()) } else { table.to_string() };
