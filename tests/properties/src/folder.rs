@@ -1,7 +1,7 @@
 //! Any folder of a model: it is served, or refused in one line. The input is a `config.json`, a blank line, and the weights as
 //! safetensors; or, after the blank line, a GGUF file.
 
-use crate::assert_one_line;
+use crate::{assert_one_line, folder_for};
 use fdk_inference::{
     Assets, Classifier, EmbedRequest, Embedder, Error, GenerateRequest, GenerateSettings, Generator,
     Interrupt, Tagger,
@@ -12,12 +12,8 @@ use std::sync::LazyLock;
 
 const TOKENIZER: &[u8] = include_bytes!("../../inference/checkpoints/names/tokenizer.json");
 
-/// The folder above that of the model; it goes with the directory for temporary files.
-static ABOVE: LazyLock<PathBuf> = LazyLock::new(|| {
-    let above = std::env::temp_dir().join(format!("fuzz-folder-{}", std::process::id()));
-    fs::create_dir_all(above.join("m")).expect("a folder");
-    above
-});
+/// The folder above that of the model.
+static ABOVE: LazyLock<PathBuf> = LazyLock::new(|| folder_for("folder"));
 
 fn refused(outcome: Result<(), Error>) {
     if let Err(error) = outcome {

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod authorization;
+pub mod chat;
 pub mod content;
 pub mod deadline;
 pub mod exchange;
@@ -13,15 +14,21 @@ pub mod folder;
 pub mod gateway;
 pub mod gguf;
 pub mod listener;
+pub mod multipart;
 pub mod policy;
 pub mod prepared;
 pub mod principal;
 pub mod request;
+pub mod schema;
+pub mod sealed;
+pub mod small_decoder;
+pub mod vocabulary;
 pub mod weights;
 
 use fdk_runtime::testing::{TestCall, TestReply};
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
+use std::path::PathBuf;
 use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -72,6 +79,13 @@ pub fn answer(call: TestCall<'_>) -> TestReply {
     // With any other the agent kills the container.
     assert!(matches!(reply.wire_status(), 200 | 502 | 504), "{reply:?}");
     reply
+}
+
+/// A folder above that of a model, which is `m`; it goes with the directory for temporary files.
+pub(crate) fn folder_for(name: &str) -> PathBuf {
+    let above = std::env::temp_dir().join(format!("fuzz-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(above.join("m")).expect("a folder");
+    above
 }
 
 /// Log lines are made, since outside text is in them, and thrown away. A subscriber in place also keeps the runtime

@@ -1,7 +1,9 @@
 //! A prepared file, as it comes and with its seals made good: refused, or harmless. The input is the header's JSON, a blank
 //! line, and the tables.
 
+use fdk_inference::assets::PREPARED_VERSION;
 use fdk_inference::prepared::Prepared;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
@@ -9,21 +11,24 @@ use std::fmt::Write as _;
 pub fn run(input: &[u8]) {
     examine(input);
     let (header, content) = crate::split_head(input);
-    let Ok(mut header) = serde_json::from_slice::<serde_json::Value>(header) else { return };
-    let room = 4096 - 48;
-    let text = |header: &serde_json::Value| serde_json::to_vec(header).unwrap_or_default();
+    let Ok(header) = serde_json::from_slice::<Value>(header) else { return };
+    if let Some(file) = seal(header, 4096 - 48, content) {
+        examine(&file);
+    }
+}
+
+/// The file of a header and its tables, with version, length and seals as they should be; `None` where the header needs more than
+/// this room.
+pub(crate) fn seal(mut header: Value, room: usize, content: &[u8]) -> Option<Vec<u8>> {
     if header.is_object() {
-        header["length"] = (4096 + content.len()).into();
+        header["version"] = PREPARED_VERSION.into();
+        header["length"] = (48 + room + content.len()).into();
         header["sha256"] = hex(&Sha256::digest(content)).into();
     }
-    let mut text = text(&header);
-    if text.len() > room {
-        return;
-    }
+    let mut text = serde_json::to_vec(&header).ok().filter(|text| text.len() <= room)?;
     text.resize(room, b' ');
     let length = (room as u64).to_le_bytes();
-    let file = [b"FDKMODEL", &length[..], &Sha256::digest(&text), &text, content].concat();
-    examine(&file);
+    Some([b"FDKMODEL", &length[..], &Sha256::digest(&text), &text, content].concat())
 }
 
 fn examine(file: &[u8]) {

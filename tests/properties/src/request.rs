@@ -11,6 +11,11 @@ static MODEL: LazyLock<Generator> = LazyLock::new(|| {
     Generator::open(assets).expect("a model")
 });
 
+/// The model.
+pub(crate) fn model() -> &'static Generator {
+    &MODEL
+}
+
 /// Takes an input through.
 pub fn run(input: &[u8]) {
     let Ok(mut request) = serde_json::from_slice::<GenerateRequest>(input) else { return };
