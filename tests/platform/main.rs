@@ -16,6 +16,7 @@ mod linked;
 mod new;
 mod oci;
 mod page;
+mod security;
 mod served;
 mod start;
 mod storage;
