@@ -66,7 +66,7 @@ pub(crate) async fn streamed<S: 'static>(
     let Json((completion, first)) = cx
         .infer(|state, interrupt| {
             let model = generator(state).ok_or_else(|| Error::new("no generating model is served"))?;
-            let mut completion = model.begin(&request)?;
+            let mut completion = model.begin(&request, interrupt)?;
             let mut first = String::new();
             // A schema may make the first words come before the model was asked.
             while first.is_empty() || !completion.is_heard() {

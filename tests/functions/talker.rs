@@ -11,7 +11,7 @@ fn main() -> ExitCode {
 async fn talk(cx: Context<Generator>, Json(request): Json<GenerateRequest>) -> Result<Json<GenerateReply>> {
     let most = request.max_tokens.unwrap_or_default();
     cx.infer(|model, interrupt| {
-        let mut completion = model.begin(&request)?;
+        let mut completion = model.begin(&request, interrupt)?;
         while model.advance(&mut completion, interrupt)?.is_some() {
             if completion.usage().completion_tokens == 1 {
                 println!("begun {most}");

@@ -68,7 +68,7 @@ fn generate(model: &Generator, request: &GenerateRequest) -> fdk_inference::Gene
 }
 
 fn refusal(request: &GenerateRequest) -> (String, String) {
-    let error = MODEL.begin(request).unwrap_err();
+    let error = MODEL.begin(request, &Interrupt::never()).unwrap_err();
     (error.path().unwrap().to_owned(), error.to_string())
 }
 
@@ -162,7 +162,8 @@ fn conversations_do_not_see_each_other() {
     let ask = |text: &str| GenerateRequest::chat(text).max_tokens(5);
     let (one, other) = (ask("My name is Ada."), ask("What is my name?"));
     let alone = [generate(&CLERK, &one), generate(&CLERK, &other)];
-    let mut drafts = [CLERK.begin(&one).unwrap(), CLERK.begin(&other).unwrap()];
+    let never = Interrupt::never();
+    let mut drafts = [CLERK.begin(&one, &never).unwrap(), CLERK.begin(&other, &never).unwrap()];
     loop {
         let more =
             drafts.each_mut().map(|draft| CLERK.advance(draft, &Interrupt::never()).unwrap().is_some());
@@ -181,7 +182,7 @@ fn a_seed_repeats_a_reply_and_pieces_are_the_whole() {
     request.top_p = 0.95;
     request.seed = Some(11);
     let first = generate(&CLERK, &request);
-    let mut draft = CLERK.begin(&request).unwrap();
+    let mut draft = CLERK.begin(&request, &Interrupt::never()).unwrap();
     let mut pieces = String::new();
     while let Some(piece) = CLERK.advance(&mut draft, &Interrupt::never()).unwrap() {
         pieces += &piece;
@@ -197,6 +198,27 @@ fn a_string_of_stop_ends_the_reply_before_it() {
     request.stop = vec!["zz".into(), " l".into()];
     let reply = generate(&MODEL, &request);
     assert_eq!((reply.text.as_str(), reply.finish_reason), (" i j k", FinishReason::Stop));
+}
+
+#[test]
+fn an_interrupt_ends_what_comes_before_the_model() {
+    let turns = (0..200)
+        .map(|turn| Message::new(if turn % 2 == 0 { Role::User } else { Role::Assistant }, "<|im_end|> a"));
+    let properties: serde_json::Map<_, _> =
+        (0..200).map(|name| (format!("k{name}"), serde_json::json!({"type": "null"}))).collect();
+    for request in [
+        GenerateRequest::conversation(turns),
+        GenerateRequest::prompt("<|im_end|> a ".repeat(200)),
+        GenerateRequest::prompt("a").schema(serde_json::json!({"properties": properties})),
+    ] {
+        let asked = Cell::new(0);
+        let soon = || {
+            asked.set(asked.get() + 1);
+            asked.get() > 20
+        };
+        assert!(MODEL.begin(&request, &Interrupt::when(&soon)).unwrap_err().is_interrupted());
+        assert!(asked.get() < 25, "{}", asked.get());
+    }
 }
 
 #[test]

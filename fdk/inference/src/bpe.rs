@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::gguf::Gguf;
+use crate::interrupt::Interrupt;
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::fmt;
 use std::sync::OnceLock;
@@ -172,16 +173,24 @@ impl Bpe {
     }
 
     /// The ids of a text in which control tokens are meant. `guard`, where there is one, was put into what only looks like
-    /// a control token, and is taken out again.
-    pub(crate) fn encode(&self, text: &str, guard: Option<char>) -> Result<Vec<u32>, Error> {
+    /// a control token, and is taken out again. The interrupt is asked between tokens that are taken whole.
+    pub(crate) fn encode(
+        &self,
+        text: &str,
+        guard: Option<char>,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<Vec<u32>, Error> {
         let mut ids: Vec<u32> = Vec::new();
         let mut at = 0;
         for found in self.whole.find_iter(text) {
+            interrupt.check()?;
             self.append(&text[at..found.start()], guard, &mut ids)?;
             ids.push(self.whole_ids[found.pattern().as_usize()].0);
             at = found.end();
         }
+        interrupt.check()?;
         self.append(&text[at..], guard, &mut ids)?;
+        interrupt.check()?;
         if let Some(begin) = self.begin
             && ids.first() != Some(&begin)
         {
@@ -355,7 +364,7 @@ pub(crate) mod tests {
     fn tokens_are_what_the_vocabulary_says() {
         let file = gguf();
         let bpe = Bpe::read(&Gguf::parse(&file).unwrap()).unwrap();
-        let ids = bpe.encode("true<|start|> 12", None).unwrap();
+        let ids = bpe.encode("true<|start|> 12", None, &Interrupt::never()).unwrap();
         let bytes: Vec<&[u8]> = ids.iter().map(|id| bpe.bytes(*id)).collect();
         assert_eq!(bytes, [&b"true"[..], b"", b" ", b"1", b"2"], "digits stand alone");
         assert!(bpe.is_end(0) && bpe.is_end(1) && !bpe.is_end(2));

@@ -24,6 +24,8 @@ pub struct Completion {
     sampler: Sampler,
     wording: Wording,
     constraint: Option<Constraint>,
+    /// The model's numbers for what comes next, where an interrupt came before one was picked.
+    unpicked: Option<Vec<f32>>,
     /// Whether the model has said anything: what a schema forces is no word of it.
     heard: bool,
     finished: Option<FinishReason>,
@@ -46,8 +48,18 @@ impl Completion {
         sampler: Sampler,
         wording: Wording,
     ) -> Self {
-        let (constraint, heard, finished) = (None, false, None);
-        Self { cache, pending, limits, made: 0, sampler, wording, constraint, heard, finished }
+        Self {
+            cache,
+            pending,
+            limits,
+            made: 0,
+            sampler,
+            wording,
+            constraint: None,
+            unpicked: None,
+            heard: false,
+            finished: None,
+        }
     }
 
     /// Holds the reply to a schema. An error when the shortest reply that fits it has too many tokens.
@@ -102,46 +114,59 @@ impl Completion {
         if self.finished.is_some() {
             return Ok(None);
         }
-        if let Some(piece) = self.force(bpe)? {
-            return Ok(Some(piece));
-        }
-        let mut logits = match self.read(decoder, interrupt) {
+        match self.next(decoder, bpe, interrupt) {
             // What is there is worth more than an error.
             Err(error) if error.is_interrupted() && self.heard => {
-                return self.close(FinishReason::Deadline, bpe).map(Some);
+                self.close(FinishReason::Deadline, bpe).map(Some)
             }
-            logits => logits?,
+            piece => piece.map(Some),
+        }
+    }
+
+    /// The next piece. After an interrupt it goes on where it was.
+    fn next(&mut self, decoder: &dyn Decoder, bpe: &Bpe, interrupt: &Interrupt<'_>) -> Result<String, Error> {
+        if let Some(piece) = self.force(bpe, interrupt)? {
+            return Ok(piece);
+        }
+        let mut logits = match self.unpicked.take() {
+            Some(logits) => logits,
+            None => self.read(decoder, interrupt)?,
         };
-        let mut allowed = self.constraint.as_ref().map(|constraint| constraint.allowed(bpe));
+        let mut allowed = self.constraint.as_ref().map(|constraint| constraint.allowed(bpe, interrupt));
+        let whole = allowed.is_some().then(|| logits.clone());
         let allow = allowed.as_mut().map(|allowed| allowed as &mut dyn Allow);
-        let Some(token) = self.sampler.pick(&mut logits, allow) else {
+        let picked = self.sampler.pick(&mut logits, allow);
+        if picked.is_err() {
+            self.unpicked = whole;
+        }
+        let Some(token) = picked? else {
             return Err(Error::model("could not be run", "what comes next has no probability"));
         };
         self.heard = true;
         if bpe.is_end(token) {
-            return Ok(Some(self.finish(FinishReason::Stop)));
+            return Ok(self.finish(FinishReason::Stop));
         }
         if let Some(constraint) = &self.constraint {
             let after = constraint.after(bpe.bytes(token));
             match after {
                 Some(after) if self.has_room(1, &after, bpe)? => self.constraint = Some(after),
                 // There would be no room to end it.
-                _ => return self.close(FinishReason::Length, bpe).map(Some),
+                _ => return self.close(FinishReason::Length, bpe),
             }
         }
         if self.take(token, bpe) || self.constraint.as_ref().is_some_and(Constraint::is_done) {
-            return Ok(Some(self.finish(FinishReason::Stop)));
+            return Ok(self.finish(FinishReason::Stop));
         }
         if self.made >= self.limits.most {
-            return self.close(FinishReason::Length, bpe).map(Some);
+            return self.close(FinishReason::Length, bpe);
         }
-        Ok(Some(self.wording.ready()))
+        Ok(self.wording.ready())
     }
 
     /// Takes what must come next without asking the model, as far as there is no choice. `None` where there is one now.
-    fn force(&mut self, bpe: &Bpe) -> Result<Option<String>, Error> {
+    fn force(&mut self, bpe: &Bpe, interrupt: &Interrupt<'_>) -> Result<Option<String>, Error> {
         let Some(constraint) = &self.constraint else { return Ok(None) };
-        let (bytes, after) = constraint.forced();
+        let (bytes, after) = constraint.forced(interrupt)?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -303,13 +328,53 @@ mod tests {
             "additionalProperties": false,
         });
         let mut completion = completion(100, 0.0, 7);
-        completion.constrain(Constraint::new(&schema.into()).unwrap(), &bpe).unwrap();
+        completion.constrain(Constraint::new(&schema.into(), &Interrupt::never()).unwrap(), &bpe).unwrap();
         while completion.advance(&noise, &bpe, &Interrupt::never()).unwrap().is_some() {}
         let reply = completion.reply("noise");
         assert!(reply.text.starts_with(r#"{"kind": "a rather long text", "right": "#), "{}", reply.text);
         assert!(reply.usage.completion_tokens > 20, "{reply:?}");
         let heads = noise.heads.load(Ordering::Relaxed);
         assert_eq!(heads, 1, "there is a choice between true and false, and no other: {}", reply.text);
+    }
+
+    #[test]
+    fn an_interrupt_while_tokens_are_looked_through_loses_nothing() {
+        let file = crate::bpe::tests::gguf();
+        let bpe = Bpe::read(&Gguf::parse(&file).unwrap()).unwrap();
+        let noise = Noise::new(7, bpe.len());
+        let schema = json!({"type": "string", "maxLength": 20});
+        let reply = |stop: usize| {
+            let mut completion = completion(60, 1.0, 7);
+            completion
+                .constrain(Constraint::new(&schema.clone().into(), &Interrupt::never()).unwrap(), &bpe)
+                .unwrap();
+            let asked = std::cell::Cell::new(0);
+            let once = || {
+                asked.set(asked.get() + 1);
+                asked.get() == stop
+            };
+            let mut stopped = 0;
+            loop {
+                match completion.advance(&noise, &bpe, &Interrupt::when(&once)) {
+                    Err(error) => {
+                        assert!(error.is_interrupted(), "{error}");
+                        stopped += 1;
+                    }
+                    Ok(None) => return (completion.reply("noise"), stopped),
+                    Ok(Some(_)) => {}
+                }
+            }
+        };
+        let (whole, _) = reply(usize::MAX);
+        let mut mask = 0;
+        for stop in 1..20 {
+            let (again, stopped) = reply(stop);
+            if stopped == 1 {
+                assert_eq!(again, whole, "{stop}");
+                mask = stop;
+            }
+        }
+        assert!(mask >= 4, "bytes that are forced, the layers, and then the tokens ask: {mask}");
     }
 
     proptest! {
@@ -319,7 +384,7 @@ mod tests {
             let file = crate::bpe::tests::gguf();
             let bpe = Bpe::read(&Gguf::parse(&file).unwrap()).unwrap();
             let noise = Noise::new(seed, bpe.len());
-            let constraint = Constraint::new(&schema.clone().into()).unwrap();
+            let constraint = Constraint::new(&schema.clone().into(), &Interrupt::never()).unwrap();
             let shortest = tokens(&constraint.closing(), &bpe).unwrap().len();
             let mut completion = completion(shortest + more, if cold { 0.0 } else { 1.0 }, seed);
             completion.constrain(constraint.clone(), &bpe).unwrap();
@@ -327,7 +392,15 @@ mod tests {
             let late = || { asked.set(asked.get() + 1); asked.get() > stop + 2 };
             let interrupt = if stop < 100 { Interrupt::when(&late) } else { Interrupt::never() };
             let mut pieces = String::new();
-            while let Some(piece) = completion.advance(&noise, &bpe, &interrupt).unwrap() {
+            loop {
+                let piece = match completion.advance(&noise, &bpe, &interrupt) {
+                    // It goes on where it was.
+                    Err(error) if error.is_interrupted() && !completion.is_heard() => {
+                        completion.advance(&noise, &bpe, &Interrupt::never())
+                    }
+                    piece => piece,
+                };
+                let Some(piece) = piece.unwrap() else { break };
                 pieces += &piece;
             }
             let reply = completion.reply("noise");

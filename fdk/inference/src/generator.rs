@@ -27,8 +27,9 @@ use std::hash::{BuildHasher as _, RandomState};
 const MAX_TOKENS: usize = 512;
 /// The least context worth serving.
 pub(crate) const LEAST_CONTEXT: usize = 512;
-/// The bytes of all messages together.
+/// The bytes of all messages together, and how many there may be.
 const TEXT_BYTES: usize = 256 * 1024;
+const MAX_MESSAGES: usize = 4096;
 
 /// A generating model, open and warm.
 #[derive(Debug)]
@@ -111,16 +112,19 @@ impl Generator {
         request: &GenerateRequest,
         interrupt: &Interrupt<'_>,
     ) -> Result<GenerateReply, Error> {
-        let mut completion = self.begin(request)?;
+        let mut completion = self.begin(request, interrupt)?;
         while self.advance(&mut completion, interrupt)?.is_some() {}
         Ok(completion.reply(&self.name))
     }
 
-    /// Begins a reply that is made piece by piece, by [`Generator::advance`]. Nothing is computed yet.
-    pub fn begin(&self, request: &GenerateRequest) -> Result<Completion, Error> {
+    /// Begins a reply that is made piece by piece, by [`Generator::advance`]. Nothing is computed yet. The interrupt is asked
+    /// while the schema is compiled and the prompt is made.
+    pub fn begin(&self, request: &GenerateRequest, interrupt: &Interrupt<'_>) -> Result<Completion, Error> {
         request.check()?;
-        let constraint = request.schema.as_ref().map(Constraint::new).transpose()?;
-        let (place, prompt) = self.prompt(request)?;
+        interrupt.check()?;
+        let constraint = request.schema.as_ref().map(|schema| Constraint::new(schema, interrupt));
+        let constraint = constraint.transpose()?;
+        let (place, prompt) = self.prompt(request, interrupt)?;
         if prompt.is_empty() {
             return Err(Error::input(place, "there is nothing to go on with"));
         }
@@ -193,19 +197,23 @@ impl Generator {
 
     /// The ids of a request's prompt, as the model reads it.
     pub fn ids(&self, request: &GenerateRequest) -> Result<Vec<u32>, Error> {
-        self.prompt(request).map(|(_, ids)| ids)
+        self.prompt(request, &Interrupt::never()).map(|(_, ids)| ids)
     }
 
     /// The numbers for what comes after a request's prompt, one for each token of the vocabulary.
     pub fn logits(&self, request: &GenerateRequest, interrupt: &Interrupt<'_>) -> Result<Vec<f32>, Error> {
-        self.begin(request)?.read(self.decoder.as_ref(), interrupt)
+        self.begin(request, interrupt)?.read(self.decoder.as_ref(), interrupt)
     }
 
-    fn prompt(&self, request: &GenerateRequest) -> Result<(&'static str, Vec<u32>), Error> {
+    fn prompt(
+        &self,
+        request: &GenerateRequest,
+        interrupt: &Interrupt<'_>,
+    ) -> Result<(&'static str, Vec<u32>), Error> {
         match (&request.prompt, request.messages.is_empty()) {
             (Some(prompt), true) => {
                 check_size(prompt, || "prompt".into())?;
-                Ok(("prompt", self.bpe.encode(prompt, None)?))
+                Ok(("prompt", self.bpe.encode(prompt, None, interrupt)?))
             }
             (None, false) => {
                 let size: usize = request.messages.iter().map(|message| message.content.len()).sum();
@@ -213,14 +221,21 @@ impl Generator {
                     let message = format!("they have {size} bytes and may have {TEXT_BYTES}: shorten them");
                     return Err(Error::input("messages", message));
                 }
-                Ok(("messages", self.conversation(&request.messages)?))
+                if request.messages.len() > MAX_MESSAGES {
+                    let message = format!(
+                        "there are {} and may be {MAX_MESSAGES}: leave out the oldest",
+                        request.messages.len()
+                    );
+                    return Err(Error::input("messages", message));
+                }
+                Ok(("messages", self.conversation(&request.messages, interrupt)?))
             }
             (None, true) => Err(Error::input("messages", "send messages, or a prompt")),
             (Some(_), false) => Err(Error::input("prompt", "send messages or a prompt, not both")),
         }
     }
 
-    fn conversation(&self, messages: &[Message]) -> Result<Vec<u32>, Error> {
+    fn conversation(&self, messages: &[Message], interrupt: &Interrupt<'_>) -> Result<Vec<u32>, Error> {
         let Some(chat) = &self.chat else {
             return Err(Error::input("messages", "the model was not trained to chat: send a prompt"));
         };
@@ -233,8 +248,8 @@ impl Generator {
             }
             _ => messages,
         };
-        let prompt = chat.prompt(messages, &self.bpe)?;
-        self.bpe.encode(&prompt.text, prompt.guard)
+        let prompt = chat.prompt(messages, &self.bpe, interrupt)?;
+        self.bpe.encode(&prompt.text, prompt.guard, interrupt)
     }
 
     /// Computes what conversations have in common: the tokens that come before the user's message whatever that is.
@@ -242,7 +257,7 @@ impl Generator {
         let mut tokens = if self.chat.is_none() {
             Vec::new()
         } else {
-            let one = |text: &str| self.conversation(&[Message::new(Role::User, text)]);
+            let one = |text: &str| self.conversation(&[Message::new(Role::User, text)], &Interrupt::never());
             let (mut tokens, others) = (one("a")?, [one("9")?, one("\n")?]);
             for other in others {
                 let same = tokens.iter().zip(&other).take_while(|(one, other)| one == other).count();

@@ -1,5 +1,6 @@
 //! The numbers that a model gives its tokens → the token that comes next.
 
+use crate::error::Error;
 use std::collections::HashSet;
 
 /// How many times the likeliest token is asked for by itself, before all tokens are asked for at once.
@@ -25,8 +26,8 @@ pub(crate) trait Allow {
     /// Whether this one may.
     fn one(&mut self, token: u32) -> bool;
 
-    /// Makes the numbers of all that may not −∞.
-    fn mask(&mut self, logits: &mut [f32]);
+    /// Makes the numbers of all that may not −∞. An error where an interrupt came first.
+    fn mask(&mut self, logits: &mut [f32]) -> Result<(), Error>;
 }
 
 impl Sampler {
@@ -42,7 +43,11 @@ impl Sampler {
     }
 
     /// The next token; `None` where no token may come, or the model's numbers are none.
-    pub(crate) fn pick(&mut self, logits: &mut [f32], allow: Option<&mut dyn Allow>) -> Option<u32> {
+    pub(crate) fn pick(
+        &mut self,
+        logits: &mut [f32],
+        allow: Option<&mut dyn Allow>,
+    ) -> Result<Option<u32>, Error> {
         for logit in logits.iter_mut().filter(|logit| logit.is_nan()) {
             *logit = f32::NEG_INFINITY;
         }
@@ -56,9 +61,9 @@ impl Sampler {
             return likeliest_allowed(logits, allow);
         }
         if let Some(allow) = allow {
-            allow.mask(logits);
+            allow.mask(logits)?;
         }
-        self.draw(logits)
+        Ok(self.draw(logits))
     }
 
     fn draw(&mut self, logits: &[f32]) -> Option<u32> {
@@ -123,17 +128,17 @@ fn likeliest(logits: &[f32]) -> Option<u32> {
     best.filter(|(_, logit)| **logit > f32::NEG_INFINITY).map(|(token, _)| token)
 }
 
-fn likeliest_allowed(logits: &mut [f32], allow: Option<&mut dyn Allow>) -> Option<u32> {
-    let Some(allow) = allow else { return likeliest(logits) };
+fn likeliest_allowed(logits: &mut [f32], allow: Option<&mut dyn Allow>) -> Result<Option<u32>, Error> {
+    let Some(allow) = allow else { return Ok(likeliest(logits)) };
     for _ in 0..TRIES {
-        let token = likeliest(logits)?;
+        let Some(token) = likeliest(logits) else { return Ok(None) };
         if allow.one(token) {
-            return Some(token);
+            return Ok(Some(token));
         }
         logits[token as usize] = f32::NEG_INFINITY;
     }
-    allow.mask(logits);
-    likeliest(logits)
+    allow.mask(logits)?;
+    Ok(likeliest(logits))
 }
 
 /// `SplitMix64` (Steele et al., 2014): the same numbers for the same seed, on every machine and in every version.
@@ -167,11 +172,16 @@ mod tests {
             token.is_multiple_of(2)
         }
 
-        fn mask(&mut self, logits: &mut [f32]) {
+        fn mask(&mut self, logits: &mut [f32]) -> Result<(), Error> {
             for logit in logits.iter_mut().skip(1).step_by(2) {
                 *logit = f32::NEG_INFINITY;
             }
+            Ok(())
         }
+    }
+
+    fn pick(sampler: &mut Sampler, logits: &mut [f32], allow: Option<&mut dyn Allow>) -> Option<u32> {
+        sampler.pick(logits, allow).unwrap()
     }
 
     fn counts(sampler: &mut Sampler, logits: &[f32], allow: bool) -> Vec<usize> {
@@ -179,7 +189,7 @@ mod tests {
         for _ in 0..4000 {
             let mut even = Even;
             let allow = allow.then_some(&mut even as &mut dyn Allow);
-            counts[sampler.pick(&mut logits.to_vec(), allow).unwrap() as usize] += 1;
+            counts[pick(sampler, &mut logits.to_vec(), allow).unwrap() as usize] += 1;
         }
         counts
     }
@@ -187,11 +197,11 @@ mod tests {
     #[test]
     fn without_temperature_it_is_the_likeliest() {
         let mut sampler = Sampler::new(0.0, 1.0, 0, 1.0, 7);
-        assert_eq!(sampler.pick(&mut [0.1, 3.0, 3.0, f32::NAN], None), Some(1));
-        assert_eq!(sampler.pick(&mut [0.1, 3.0, 2.0], Some(&mut Even)), Some(2));
+        assert_eq!(pick(&mut sampler, &mut [0.1, 3.0, 3.0, f32::NAN], None), Some(1));
+        assert_eq!(pick(&mut sampler, &mut [0.1, 3.0, 2.0], Some(&mut Even)), Some(2));
         let mut odd: Vec<f32> = (0..64_u8).map(|token| f32::from(token % 2) * 9.0).collect();
-        assert_eq!(sampler.pick(&mut odd, Some(&mut Even)), Some(0));
-        assert_eq!(sampler.pick(&mut [f32::NAN, f32::NEG_INFINITY], None), None);
+        assert_eq!(pick(&mut sampler, &mut odd, Some(&mut Even)), Some(0));
+        assert_eq!(pick(&mut sampler, &mut [f32::NAN, f32::NEG_INFINITY], None), None);
     }
 
     #[test]
@@ -215,7 +225,7 @@ mod tests {
         let logits: Vec<f32> = (0..3000_u16).map(|token| -f32::from(token) / 400.0).collect();
         let run = |seed| {
             let mut sampler = Sampler::new(1.0, 0.9, 0, 1.0, seed);
-            (0..50).map(|_| sampler.pick(&mut logits.clone(), None).unwrap()).collect::<Vec<_>>()
+            (0..50).map(|_| pick(&mut sampler, &mut logits.clone(), None).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(run(3), run(3));
         assert_ne!(run(3), run(4));
@@ -227,7 +237,7 @@ mod tests {
     fn what_was_said_is_less_likely() {
         let mut sampler = Sampler::new(0.0, 1.0, 0, 2.0, 0);
         sampler.note(1);
-        assert_eq!(sampler.pick(&mut [1.0, 1.9], None), Some(0));
-        assert_eq!(sampler.pick(&mut [-3.0, -1.0], None), Some(1), "−2 is still more than −3");
+        assert_eq!(pick(&mut sampler, &mut [1.0, 1.9], None), Some(0));
+        assert_eq!(pick(&mut sampler, &mut [-3.0, -1.0], None), Some(1), "−2 is still more than −3");
     }
 }

@@ -3,8 +3,12 @@
 use super::{Grammar, Schema, State};
 use crate::bpe::Bpe;
 use crate::error::Error;
+use crate::interrupt::Interrupt;
 use crate::sampling::Allow;
 use std::rc::Rc;
+
+/// How many steps of threads there are between two questions to the interrupt: some milliseconds.
+const STEPS: usize = 16_384;
 
 /// A grammar, and how far a reply is in it.
 #[derive(Debug, Clone)]
@@ -15,8 +19,8 @@ pub(crate) struct Constraint {
 
 impl Constraint {
     /// Before the first token.
-    pub(crate) fn new(schema: &Schema) -> Result<Self, Error> {
-        let grammar = Grammar::compile(schema)?;
+    pub(crate) fn new(schema: &Schema, interrupt: &Interrupt<'_>) -> Result<Self, Error> {
+        let grammar = Grammar::compile(schema, interrupt)?;
         let state = grammar.start();
         Ok(Self { grammar: Rc::new(grammar), state })
     }
@@ -27,9 +31,9 @@ impl Constraint {
     }
 
     /// The bytes that must come next, which may be none, and the constraint after them.
-    pub(crate) fn forced(&self) -> (Vec<u8>, Self) {
-        let (bytes, state) = self.grammar.forced(&self.state);
-        (bytes, Self { grammar: self.grammar.clone(), state })
+    pub(crate) fn forced(&self, interrupt: &Interrupt<'_>) -> Result<(Vec<u8>, Self), Error> {
+        let (bytes, state) = self.grammar.forced(&self.state, interrupt)?;
+        Ok((bytes, Self { grammar: self.grammar.clone(), state }))
     }
 
     /// The constraint after these bytes; `None` where they cannot come.
@@ -44,8 +48,8 @@ impl Constraint {
     }
 
     /// Which tokens may come next.
-    pub(crate) fn allowed<'a>(&'a self, bpe: &'a Bpe) -> Allowed<'a> {
-        Allowed { constraint: self, bpe }
+    pub(crate) fn allowed<'a>(&'a self, bpe: &'a Bpe, interrupt: &'a Interrupt<'a>) -> Allowed<'a> {
+        Allowed { constraint: self, bpe, interrupt }
     }
 }
 
@@ -53,6 +57,7 @@ impl Constraint {
 pub(crate) struct Allowed<'a> {
     constraint: &'a Constraint,
     bpe: &'a Bpe,
+    interrupt: &'a Interrupt<'a>,
 }
 
 impl Allow for Allowed<'_> {
@@ -65,12 +70,14 @@ impl Allow for Allowed<'_> {
     }
 
     /// Tokens are walked in the order of their bytes, so that what two have in common is walked once.
-    fn mask(&mut self, logits: &mut [f32]) {
+    fn mask(&mut self, logits: &mut [f32]) -> Result<(), Error> {
         let Constraint { grammar, state } = self.constraint;
         let mut allowed = vec![false; logits.len()];
         // The state after each byte of the token before, and the first byte of it that cannot come.
         let mut states = vec![state.clone()];
         let mut dead = usize::MAX;
+        let mut steps = 0;
+        self.interrupt.check()?;
         for placed in self.bpe.sorted() {
             let shared = placed.shared as usize;
             if shared > dead {
@@ -82,6 +89,11 @@ impl Allow for Allowed<'_> {
                     states.push(State::default());
                 }
                 let (before, after) = states.split_at_mut(at + 1);
+                steps += before[at].threads();
+                if steps >= STEPS {
+                    self.interrupt.check()?;
+                    steps = 0;
+                }
                 grammar.step(&before[at], *byte, &mut after[0]);
                 if after[0].is_dead() {
                     dead = at;
@@ -106,5 +118,6 @@ impl Allow for Allowed<'_> {
                 *logit = f32::NEG_INFINITY;
             }
         }
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ pub(crate) use constraint::Constraint;
 use state::State;
 
 use crate::error::Error;
+use crate::interrupt::Interrupt;
 use number::Numbers;
 use ordered::Ordered;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -25,7 +26,9 @@ use text::Texts;
 /// A JSON schema (draft 2020-12). These keywords are obeyed: `type`, `properties`, `required`, `additionalProperties`, `items`,
 /// `minItems`, `maxItems`, `enum`, `const`, `anyOf`, `minLength`, `maxLength`, `minimum`, `maximum`, `exclusiveMinimum`,
 /// `exclusiveMaximum`, and `$ref` to `$defs` or `definitions` of its own. `title`, `description` and the like are passed over, and any
-/// other is refused by name. Schemas may be 64 deep in one another, what a `$ref` leads to included.
+/// other is refused by name. Schemas may be 64 deep in one another, what a `$ref` leads to included. All values of a schema may be
+/// 32,768, a name may have 256 bytes, and 256 are the most alternatives of an `anyOf`, and 255
+/// the most properties in a row that are not required.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schema(Ordered);
 
@@ -54,8 +57,7 @@ type Id = usize;
 enum Node {
     Text(Texts),
     Number(Numbers),
-    /// These texts, in the order of their bytes.
-    Literals(Vec<Box<[u8]>>),
+    Literals(Literals),
     List {
         item: Id,
         least: u32,
@@ -69,6 +71,27 @@ enum Node {
     Choice(Vec<Id>),
 }
 
+/// These texts, in the order of their bytes.
+#[derive(Debug, Clone)]
+struct Literals {
+    texts: Vec<Box<[u8]>>,
+    /// Which of them is the shortest.
+    shortest: usize,
+}
+
+impl Literals {
+    fn new(mut texts: Vec<Box<[u8]>>) -> Self {
+        texts.sort_unstable();
+        texts.dedup();
+        let shortest = (0..texts.len()).min_by_key(|index| texts[*index].len()).unwrap_or_default();
+        Self { texts, shortest }
+    }
+
+    fn shortest(&self) -> &[u8] {
+        self.texts.get(self.shortest).map_or(&[], |text| text)
+    }
+}
+
 /// A property.
 #[derive(Debug, Clone)]
 struct Field {
@@ -78,7 +101,9 @@ struct Field {
     required: bool,
 }
 
-/// The most bytes of the shortest value of a schema.
+/// The most things at once that the bytes so far of a reply can be: the work of each byte is as much.
+const THREADS: usize = 256;
+/// The most bytes of the shortest value of a schema, and of any value that it names.
 const SHORTEST: u64 = 64 * 1024;
 /// How deep values may be in one another: readers of JSON have limits, and that of `serde_json` is 127.
 const DEPTH: u32 = 100;
@@ -101,14 +126,17 @@ struct Size {
 
 impl Grammar {
     /// Compiles a schema. The error names the place in it.
-    pub(crate) fn compile(schema: &Schema) -> Result<Self, Error> {
-        let (mut nodes, root) = schema::compile(&schema.0)?;
+    pub(crate) fn compile(schema: &Schema, interrupt: &Interrupt<'_>) -> Result<Self, Error> {
+        let (mut nodes, root) = schema::compile(&schema.0, interrupt)?;
         let refuse = |message: String| Err(Error::input("schema", message));
         if has_bare_loop(&nodes) {
             return refuse("a $ref leads to itself with no object or array between".into());
         }
-        flatten(&mut nodes);
-        let shortest = rest::shortest(&nodes);
+        flatten(&mut nodes, interrupt)?;
+        for node in &nodes {
+            check_threads(node)?;
+        }
+        let shortest = rest::shortest(&nodes, interrupt)?;
         match shortest[root] {
             None => return refuse("no value fits it".into()),
             Some(size) if size.bytes > SHORTEST => {
@@ -165,11 +193,12 @@ fn has_bare_loop(nodes: &[Node]) -> bool {
 
 /// Makes choices of choices choices of values, each named once and in their order. Whoever enters a value then follows one
 /// choice and no more, however the schema nests and repeats them. There must be no bare loop.
-fn flatten(nodes: &mut [Node]) {
+fn flatten(nodes: &mut [Node], interrupt: &Interrupt<'_>) -> Result<(), Error> {
     // By which choice each node was last met.
     let mut met = vec![Id::MAX; nodes.len()];
     for id in 0..nodes.len() {
         let Node::Choice(choices) = &nodes[id] else { continue };
+        interrupt.check()?;
         let mut way: Vec<Id> = choices.iter().rev().copied().collect();
         let mut values = Vec::new();
         while let Some(next) = way.pop() {
@@ -183,7 +212,31 @@ fn flatten(nodes: &mut [Node]) {
             }
         }
         nodes[id] = Node::Choice(values);
+        check_threads(&nodes[id])?;
     }
+    Ok(())
+}
+
+/// Refuses a node at which more can come at once than is followed.
+fn check_threads(node: &Node) -> Result<(), Error> {
+    let message = match node {
+        Node::Choice(choices) if choices.len() > THREADS => format!(
+            "anyOf has {} alternatives, and {THREADS} are the most: fixed values take one enum",
+            choices.len()
+        ),
+        Node::Record(fields) => {
+            let longest = fields.split(|field| field.required).map(<[Field]>::len).max().unwrap_or(0);
+            if longest < THREADS {
+                return Ok(());
+            }
+            format!(
+                "{longest} properties in a row are not required, and {} are the most: put some into required",
+                THREADS - 1
+            )
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::input("schema", message))
 }
 
 #[cfg(test)]

@@ -4,13 +4,16 @@ use super::number::Digits;
 use super::state::{At, Frame, Thread};
 use super::text::Characters;
 use super::{Field, Grammar, Id, Node, Size};
+use crate::error::Error;
+use crate::interrupt::Interrupt;
 
 const COMMA: u64 = 2;
 
 /// The shortest value of each node, by repeating until nothing becomes shorter; `None` where there is none.
-pub(super) fn shortest(nodes: &[Node]) -> Vec<Option<Size>> {
+pub(super) fn shortest(nodes: &[Node], interrupt: &Interrupt<'_>) -> Result<Vec<Option<Size>>, Error> {
     let mut sizes = vec![None; nodes.len()];
     loop {
+        interrupt.check()?;
         let mut changed = false;
         for (id, node) in nodes.iter().enumerate() {
             let size = size(node, &sizes);
@@ -20,7 +23,7 @@ pub(super) fn shortest(nodes: &[Node]) -> Vec<Option<Size>> {
             }
         }
         if !changed {
-            return sizes;
+            return Ok(sizes);
         }
     }
 }
@@ -30,7 +33,7 @@ fn size(node: &Node, sizes: &[Option<Size>]) -> Option<Size> {
     match node {
         Node::Text(texts) => flat(2 + u64::from(texts.least)),
         Node::Number(numbers) => flat(Digits::START.rest(numbers)?.len() as u64),
-        Node::Literals(texts) => flat(texts.iter().map(|text| text.len() as u64).min()?),
+        Node::Literals(literals) => flat(literals.shortest().len() as u64),
         Node::List { least: 0, .. } | Node::Map(_) => flat(2),
         Node::List { item, least, .. } => {
             let item = sizes[*item]?;
@@ -58,11 +61,7 @@ impl Grammar {
         match &self.nodes[node] {
             Node::Text(texts) => out.extend(Characters::START.rest(*texts)),
             Node::Number(numbers) => out.extend(Digits::START.rest(numbers).unwrap_or_default().bytes()),
-            Node::Literals(texts) => {
-                if let Some(text) = texts.iter().min_by_key(|text| text.len()) {
-                    out.extend(text.iter());
-                }
-            }
+            Node::Literals(literals) => out.extend(literals.shortest()),
             Node::List { .. } | Node::Record(_) => {
                 let opens = if matches!(self.nodes[node], Node::Record(_)) { b'{' } else { b'[' };
                 out.push(opens);
@@ -102,8 +101,8 @@ impl Grammar {
                 }
             }
             Frame::Literal { node, low, high, at } => {
-                if let Node::Literals(texts) = &self.nodes[node]
-                    && let Some(text) = texts[low..high].iter().min_by_key(|text| text.len())
+                if let Node::Literals(literals) = &self.nodes[node]
+                    && let Some(text) = literals.texts[low..high].iter().min_by_key(|text| text.len())
                 {
                     out.extend(&text[at..]);
                 }
@@ -126,6 +125,8 @@ impl Grammar {
 
     fn rest_of_list(&self, item: Id, least: u32, at: At, mut count: u32, out: &mut Vec<u8>) {
         let mut at = at;
+        // All items that are to come are the same: the shortest.
+        let mut shortest: Option<std::ops::Range<usize>> = None;
         loop {
             match at {
                 At::Bracket => {
@@ -142,7 +143,13 @@ impl Grammar {
                     at = At::Next;
                 }
                 At::First | At::Next | At::Colon | At::ColonSpace => {
-                    self.write(item, out);
+                    if let Some(written) = shortest.clone() {
+                        out.extend_from_within(written);
+                    } else {
+                        let from = out.len();
+                        self.write(item, out);
+                        shortest = Some(from..out.len());
+                    }
                     count += 1;
                     at = At::After;
                 }

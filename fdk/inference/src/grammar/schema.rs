@@ -3,8 +3,9 @@
 use super::number::{Bound, Numbers};
 use super::ordered::Ordered;
 use super::text::Texts;
-use super::{Field, Id, Node};
+use super::{Field, Id, Literals, Node, SHORTEST};
 use crate::error::Error;
+use crate::interrupt::Interrupt;
 use serde_json::{Number, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,9 +51,9 @@ const LEVELS: usize = 64;
 const COUNT: u64 = 1 << 20;
 
 /// The nodes of a schema, and which of them is its root.
-pub(super) fn compile(schema: &Ordered) -> Result<(Vec<Node>, Id), Error> {
-    let mut compiler =
-        Compiler { root: schema, nodes: Vec::new(), references: BTreeMap::new(), any: None, depth: 0 };
+pub(super) fn compile(schema: &Ordered, interrupt: &Interrupt<'_>) -> Result<(Vec<Node>, Id), Error> {
+    let (nodes, references) = (Vec::new(), BTreeMap::new());
+    let mut compiler = Compiler { root: schema, nodes, references, any: None, depth: 0, interrupt };
     let root = compiler.schema(schema, "schema")?;
     Ok((compiler.nodes, root))
 }
@@ -65,6 +66,8 @@ struct Compiler<'s> {
     any: Option<Id>,
     /// How many schemas are being compiled, each within the one before.
     depth: usize,
+    /// Asked before each.
+    interrupt: &'s Interrupt<'s>,
 }
 
 type Fields<'s> = &'s [(String, Ordered)];
@@ -93,6 +96,7 @@ impl<'s> Compiler<'s> {
             );
             return refuse(place, message);
         }
+        self.interrupt.check()?;
         self.depth += 1;
         let id = self.within(schema, place)?;
         self.depth -= 1;
@@ -137,11 +141,14 @@ impl<'s> Compiler<'s> {
             None => self.untyped(fields, place),
             Some(kinds) => {
                 let place = format!("{place}.type");
-                let names = match kinds {
+                let mut names = match kinds {
                     Ordered::Value(Value::String(name)) => vec![name.as_str()],
                     Ordered::List(names) => names.iter().map(|name| name.as_str().unwrap_or("")).collect(),
                     _ => vec![],
                 };
+                // What a name makes is made once, however often the name is there.
+                let mut seen = BTreeSet::new();
+                names.retain(|name| seen.insert(*name));
                 let mut choices = Vec::new();
                 for name in &names {
                     choices.push(self.typed(name, fields, place.strip_suffix(".type").unwrap_or(&place))?);
@@ -202,9 +209,9 @@ impl<'s> Compiler<'s> {
                 self.add(Node::Number(numbers.map_err(|why| Error::input(place, why))?))
             }
             "boolean" => {
-                self.add(Node::Literals(vec![b"false".as_slice().into(), b"true".as_slice().into()]))
+                self.add(Node::Literals(Literals::new(vec![b"false"[..].into(), b"true"[..].into()])))
             }
-            "null" => self.add(Node::Literals(vec![b"null".as_slice().into()])),
+            "null" => self.add(Node::Literals(Literals::new(vec![b"null"[..].into()]))),
             "array" => {
                 let (least, most) = counts(fields, "minItems", "maxItems", place)?;
                 let item = match get(fields, "items") {
@@ -247,14 +254,18 @@ impl<'s> Compiler<'s> {
             let is_required = required.remove(name.as_str());
             entries.push(field(name, node, is_required));
         }
+        // All that is required and not described has one node: what is in the schema once is compiled once.
+        let mut other = None;
         for name in required {
             if closed {
                 return refuse(&format!("{place}.required"), format!("'{name}' is required and not allowed"));
             }
-            let node = match others {
-                None => self.any()?,
-                Some(schema) => self.schema(schema, &others_place)?,
+            let node = match (other, others) {
+                (Some(node), _) => node,
+                (None, None) => self.any()?,
+                (None, Some(schema)) => self.schema(schema, &others_place)?,
             };
+            other = Some(node);
             entries.push(field(name, node, true));
         }
         if entries.is_empty() && !closed {
@@ -280,7 +291,7 @@ impl<'s> Compiler<'s> {
         for node in [
             Node::Text(Texts::ANY),
             Node::Number(numbers),
-            Node::Literals(literals),
+            Node::Literals(Literals::new(literals)),
             Node::List { item: any, least: 0, most: u32::MAX },
             Node::Map(any),
         ] {
@@ -327,17 +338,20 @@ impl<'s> Compiler<'s> {
             _ => false,
         };
         let fits = |value: &&Value| kind.is_none() || kinds.iter().any(|kind| is(value, kind));
-        let mut texts: Vec<Box<[u8]>> =
-            values.iter().filter(fits).map(|value| value.to_string().into_bytes().into()).collect();
-        texts.sort_unstable();
-        texts.dedup();
-        if texts.is_empty() {
+        let literals = Literals::new(
+            values.iter().filter(fits).map(|value| value.to_string().into_bytes().into()).collect(),
+        );
+        if literals.texts.is_empty() {
             return refuse(place, "no value of it fits its type");
         }
-        if texts.len() > NODES {
-            return refuse(place, format!("{} values are more than {NODES}", texts.len()));
+        if literals.texts.len() > NODES {
+            return refuse(place, format!("{} values are more than {NODES}", literals.texts.len()));
         }
-        self.add(Node::Literals(texts))
+        let longest = literals.texts.iter().map(|text| text.len()).max().unwrap_or_default();
+        if longest as u64 > SHORTEST {
+            return refuse(place, format!("a value has {longest} bytes, and {SHORTEST} are the most"));
+        }
+        self.add(Node::Literals(literals))
     }
 
     fn reference(&mut self, value: &Ordered, place: &str) -> Result<Id, Error> {

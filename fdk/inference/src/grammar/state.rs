@@ -3,23 +3,26 @@
 use super::number::Digits;
 use super::rest::count;
 use super::text::{Characters, Step, Texts};
-use super::{Grammar, Id, Node};
+use super::{Grammar, Id, Literals, Node, THREADS};
+use crate::error::Error;
+use crate::interrupt::Interrupt;
 use std::rc::Rc;
 
-/// Everything that the bytes so far can be.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Everything that the bytes so far can be: at most [`THREADS`] things, the first ones where there are more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct State {
     threads: Vec<Thread>,
 }
 
 /// One thing that they can be: the innermost value that is open, and those around it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Thread {
     pub(super) top: Frame,
     pub(super) below: Option<Rc<Link>>,
 }
 
-#[derive(Debug, PartialEq)]
+// With `Eq` two of the same place in memory are not compared any further.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) frame: Frame,
     pub(super) below: Option<Rc<Self>>,
@@ -39,7 +42,7 @@ fn depth(below: Option<&Rc<Link>>) -> u32 {
 }
 
 /// How far one value is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frame {
     Text(Characters, Texts),
     Number {
@@ -97,17 +100,23 @@ impl Grammar {
     /// The state after one byte more. It is empty, as [`State::is_dead`] says, where that byte cannot come.
     pub(crate) fn step(&self, state: &State, byte: u8, next: &mut State) {
         next.threads.clear();
+        let threads = &mut next.threads;
         for thread in &state.threads {
-            self.step_thread(thread, byte, &mut next.threads);
-        }
-        if next.threads.len() > 1 {
-            let mut kept: Vec<Thread> = Vec::with_capacity(next.threads.len());
-            for thread in next.threads.drain(..) {
-                if !kept.contains(&thread) {
-                    kept.push(thread);
+            let before = threads.len();
+            self.step_thread(thread, byte, threads);
+            // Several may have become the same.
+            let mut kept = before;
+            for at in before..threads.len() {
+                if !threads[..kept].contains(&threads[at]) {
+                    threads.swap(kept, at);
+                    kept += 1;
                 }
             }
-            next.threads = kept;
+            // Whatever is left out, a reply that goes on as one that is kept fits, and has an end.
+            threads.truncate(kept.min(THREADS));
+            if threads.len() == THREADS {
+                return;
+            }
         }
     }
 
@@ -136,10 +145,11 @@ impl Grammar {
     }
 
     /// The bytes that must come next, up to where there is a choice.
-    pub(crate) fn forced(&self, state: &State) -> (Vec<u8>, State) {
+    pub(crate) fn forced(&self, state: &State, interrupt: &Interrupt<'_>) -> Result<(Vec<u8>, State), Error> {
         let (mut now, mut next, mut only) = (state.clone(), State::default(), State::default());
         let mut bytes = Vec::new();
         while !self.is_whole(&now) {
+            interrupt.check()?;
             let mut found = None;
             for byte in 0..=u8::MAX {
                 self.step(&now, byte, &mut next);
@@ -147,7 +157,7 @@ impl Grammar {
                     continue;
                 }
                 if found.is_some() {
-                    return (bytes, now);
+                    return Ok((bytes, now));
                 }
                 found = Some(byte);
                 std::mem::swap(&mut only, &mut next);
@@ -156,15 +166,16 @@ impl Grammar {
             bytes.push(byte);
             std::mem::swap(&mut now, &mut only);
         }
-        (bytes, now)
+        Ok((bytes, now))
     }
 
     fn ends(&self, frame: Frame) -> bool {
         match (frame, frame.node().map(|node| &self.nodes[node])) {
             (Frame::Done, _) => true,
             (Frame::Number { digits, .. }, Some(Node::Number(numbers))) => digits.is_whole(numbers),
-            (Frame::Literal { low, high, at, .. }, Some(Node::Literals(texts))) => {
-                texts[low..high].iter().any(|text| text.len() == at)
+            // Of texts that begin alike the one that ends there is the first.
+            (Frame::Literal { low, at, .. }, Some(Node::Literals(literals))) => {
+                literals.texts.get(low).is_some_and(|text| text.len() == at)
             }
             _ => false,
         }
@@ -178,7 +189,7 @@ impl Grammar {
         let top = match &self.nodes[node] {
             Node::Text(texts) => Frame::Text(Characters::START, *texts),
             Node::Number(_) => Frame::Number { node, digits: Digits::START },
-            Node::Literals(texts) => Frame::Literal { node, low: 0, high: texts.len(), at: 0 },
+            Node::Literals(literals) => Frame::Literal { node, low: 0, high: literals.texts.len(), at: 0 },
             Node::List { .. } | Node::Record(_) | Node::Map(_) => {
                 Frame::Open { node, at: At::Bracket, count: 0 }
             }
@@ -220,7 +231,7 @@ impl Grammar {
                 }
             }
             Frame::Literal { node, low, high, at } => {
-                let Node::Literals(texts) = &self.nodes[node] else { return };
+                let Node::Literals(Literals { texts, .. }) = &self.nodes[node] else { return };
                 let has = |text: &[u8]| text.get(at).copied();
                 let from = low + texts[low..high].partition_point(|text| has(text) < Some(byte));
                 let to = low + texts[low..high].partition_point(|text| has(text) <= Some(byte));
@@ -338,6 +349,11 @@ impl State {
     /// Whether nothing that fits begins so.
     pub(crate) fn is_dead(&self) -> bool {
         self.threads.is_empty()
+    }
+
+    /// How many things the bytes so far can be: the work of a step.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.len()
     }
 
     /// Whether the value has ended and nothing more can come.

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn grammar(schema: Value) -> Grammar {
-    Grammar::compile(&schema.into()).unwrap()
+    Grammar::compile(&schema.into(), &Interrupt::never()).unwrap()
 }
 
 fn takes(grammar: &Grammar, text: &str) -> bool {
@@ -11,7 +11,7 @@ fn takes(grammar: &Grammar, text: &str) -> bool {
 }
 
 fn refusal(schema: Value) -> (String, String) {
-    let error = Grammar::compile(&schema.into()).unwrap_err();
+    let error = Grammar::compile(&schema.into(), &Interrupt::never()).unwrap_err();
     (error.path().unwrap().to_owned(), error.to_string())
 }
 
@@ -48,10 +48,10 @@ fn what_a_schema_has_is_taken_and_nothing_else() {
     ] {
         assert_eq!(takes(&grammar, text), good, "{text}");
     }
-    let (forced, _) = grammar.forced(&grammar.start());
-    assert_eq!(forced, b"{\"", "then there is a choice");
+    let forced = |state: &State| grammar.forced(state, &Interrupt::never()).unwrap().0;
+    assert_eq!(forced(&grammar.start()), b"{\"", "then there is a choice");
     let after = grammar.walk(&grammar.start(), br#"{"a"#).unwrap();
-    assert_eq!(grammar.forced(&after).0, br#"": ""#);
+    assert_eq!(forced(&after), br#"": ""#);
     assert_eq!(grammar.shortest_rest(&after), br#"": "", "b": 1}"#);
 }
 
@@ -124,6 +124,75 @@ fn choices_of_choices_are_followed_once_each() {
     assert!(takes(&grammar, "true") && takes(&grammar, "false") && !takes(&grammar, "null"));
     let begun = grammar.walk(&grammar.start(), b"f").unwrap();
     assert_eq!(grammar.shortest_rest(&begun), b"alse");
+}
+
+#[test]
+fn ways_that_double_are_followed_up_to_a_bound() {
+    // Each bracket may be of either list: after forty there are 2⁴⁰ ways to read them.
+    let list = json!({"type": "array", "items": {"$ref": "#/$defs/a"}});
+    let filled = json!({"type": "array", "items": {"$ref": "#/$defs/a"}, "minItems": 1});
+    let doubling = json!({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [filled, list]}}});
+    let grammar = grammar(doubling);
+    let begun = "[".repeat(40);
+    let state = grammar.walk(&grammar.start(), begun.as_bytes()).unwrap();
+    assert_eq!(state.threads(), THREADS);
+    let whole = begun + &String::from_utf8(grammar.shortest_rest(&state)).unwrap();
+    assert!(takes(&grammar, &whole), "{whole}");
+}
+
+#[test]
+fn how_wide_a_schema_may_be_is_said() {
+    let choices =
+        |count: usize| json!({"anyOf": (0..count).map(|value| json!({"const": value})).collect::<Vec<_>>()});
+    assert!(takes(&grammar(choices(256)), "255"));
+    assert_eq!(
+        refusal(choices(257)).1,
+        "anyOf has 257 alternatives, and 256 are the most: fixed values take one enum"
+    );
+    let optional = |count: usize| {
+        let names = (0..count).map(|name| (format!("k{name}"), json!({"type": "null"})));
+        json!({"properties": names.collect::<serde_json::Map<_, _>>()})
+    };
+    assert!(takes(&grammar(optional(255)), r#"{"k100": null}"#));
+    assert_eq!(
+        refusal(optional(256)).1,
+        "256 properties in a row are not required, and 255 are the most: put some into required"
+    );
+    let long = json!({"const": "c".repeat(70_000)});
+    assert_eq!(refusal(long).1, "a value has 70002 bytes, and 65536 are the most");
+}
+
+#[test]
+fn what_is_in_a_schema_once_is_compiled_once() {
+    let names: Vec<String> = (0..2000).map(|name| format!("k{name}")).collect();
+    let product = json!({"required": names, "additionalProperties": {"required": names}});
+    assert!(
+        Grammar::compile(&product.into(), &Interrupt::never()).is_err(),
+        "its shortest value is too long"
+    );
+    let names = &names[..50];
+    let product = json!({"required": names, "additionalProperties": {"required": names}});
+    let grammar = grammar(product);
+    let of_any = self::grammar(json!({})).nodes.len();
+    assert_eq!(grammar.nodes.len(), of_any + 2);
+    let repeated = json!({"type": vec!["object"; 1000], "required": names});
+    assert_eq!(self::grammar(repeated).nodes.len(), of_any + 1);
+}
+
+#[test]
+fn an_interrupt_ends_the_work_on_a_schema() {
+    let properties: serde_json::Map<_, _> =
+        (0..200).map(|name| (format!("k{name}"), json!({"type": "null"}))).collect();
+    let schema: Schema = json!({"properties": properties}).into();
+    let asked = std::cell::Cell::new(0);
+    let soon = || {
+        asked.set(asked.get() + 1);
+        asked.get() > 100
+    };
+    let stopped = Grammar::compile(&schema, &Interrupt::when(&soon)).unwrap_err();
+    assert!(stopped.is_interrupted() && asked.get() == 101);
+    let forced = grammar(json!({"const": "a".repeat(1000)}));
+    assert!(forced.forced(&forced.start(), &Interrupt::when(&soon)).unwrap_err().is_interrupted());
 }
 
 #[test]
