@@ -11,6 +11,7 @@ mod prepared_decoder;
 mod prepared_pictures;
 mod prompts;
 mod qwen;
+mod requests;
 mod sounds;
 
 use fdk_inference::{Assets, EmbedRequest, Embedder, Interrupt, Tokenizer};
