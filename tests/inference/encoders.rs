@@ -112,7 +112,7 @@ fn heads_of_distilbert_and_roberta_score_as_the_reference() {
                 assert_eq!(predictions.len(), golden.len());
                 assert!(predictions.is_sorted_by(|a, b| a.score >= b.score));
                 for prediction in predictions {
-                    close(prediction.score, golden[&prediction.label], &format!("{name}: {:?}", case.text));
+                    close(prediction.score, golden[&*prediction.label], &format!("{name}: {:?}", case.text));
                 }
             }
         }

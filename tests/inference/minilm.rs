@@ -6,6 +6,7 @@ use fdk_inference::{
     TokensRequest, fit_zero_shot,
 };
 use serde::Deserialize;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -61,7 +62,7 @@ fn labels_named_in_the_request_are_told_by_likeness() {
     for (predictions, sentence) in reply.predictions.iter().zip(&sentences) {
         assert_eq!(predictions.len(), labels.len());
         assert!((predictions.iter().map(|one| one.score).sum::<f32>() - 1.0).abs() < 1e-4);
-        hits += usize::from(predictions[0].label == sentence.label);
+        hits += usize::from(*predictions[0].label == *sentence.label);
     }
     assert!(hits * 10 >= sentences.len() * 8, "{hits} of {}", sentences.len());
 }
@@ -76,7 +77,7 @@ fn scores_are_the_softmax_and_the_logistic_curve_of_cosines() {
     let first = |request: &ClassifyRequest| {
         let reply = CLASSIFIER.classify(request, &Interrupt::never()).unwrap();
         let first = reply.predictions[0][0].clone();
-        (first.label, first.score)
+        (first.label.to_string(), first.score)
     };
     let (label, score) = first(&request);
     assert_eq!(label, "sports");
@@ -142,13 +143,42 @@ fn dimensions_cut_and_scale_a_vector() {
 }
 
 #[test]
+fn the_product_of_texts_and_labels_is_bounded() {
+    let three_thousand = || (0..3000).map(|number| format!("{number}"));
+    let request = ClassifyRequest::new(three_thousand()).labels(three_thousand());
+    let asked = Cell::new(0);
+    let count = || {
+        asked.set(asked.get() + 1);
+        false
+    };
+    let refused = CLASSIFIER.classify(&request, &Interrupt::when(&count)).unwrap_err();
+    assert_eq!((refused.path(), asked.get()), (Some("inputs"), 0), "before any work");
+    assert_eq!(
+        refused.to_string(),
+        "3000 texts with 3000 labels each make predictions of about 358 MB, and 8 are the most: send fewer texts in a call, or fewer labels"
+    );
+}
+
+#[test]
+fn an_error_names_the_field_of_the_task() {
+    let documents: Vec<String> = (0..2000).map(|number| format!("word {number} ").repeat(60)).collect();
+    let soon = || Interrupt::when(&|| false).ending(Instant::now() + Duration::from_secs(2));
+    let model = Reranker::open(crate::assets()).unwrap();
+    let refused = model.rerank(&RerankRequest::new("q", documents.clone()), &soon()).unwrap_err();
+    assert_eq!(refused.path(), Some("documents"), "{refused}");
+    let labels = ClassifyRequest::new(["a"]).labels(documents);
+    assert_eq!(CLASSIFIER.classify(&labels, &soon()).unwrap_err().path(), Some("labels"));
+}
+
+#[test]
 fn what_there_is_no_time_for_fails_early_or_is_left_out() {
     let texts: Vec<String> = (0..2000).map(|number| format!("word {number} ").repeat(60)).collect();
     let mut request = EmbedRequest::new(texts);
     let began = Instant::now();
     let soon = || Interrupt::when(&|| false).ending(Instant::now() + Duration::from_secs(2));
     let refused = MODEL.embed(&request, &soon()).unwrap_err();
-    assert!(refused.is_input() && refused.to_string().contains("send fewer, or ask for a part"), "{refused}");
+    assert_eq!(refused.path(), Some("inputs"));
+    assert!(refused.to_string().ends_with(": send fewer in a call"), "{refused}");
     assert!(began.elapsed() < Duration::from_mins(1), "it is known after a few sub-batches");
     request.partial = true;
     let reply = MODEL.embed(&request, &soon()).unwrap();

@@ -89,7 +89,7 @@ fn pictures_are_judged_as_by_the_reference() {
         let reply = MODEL.classify(&ClassifyImageRequest::new(image), &Interrupt::never()).unwrap();
         assert_eq!((reply.predictions.len(), reply.model.as_str()), (5, "EfficientNet-Lite0"));
         assert!(reply.predictions.is_sorted_by(|a, b| a.score >= b.score));
-        assert_eq!(reply.predictions[0].label, MODEL.labels()[golden.top[0]], "{name}");
+        assert_eq!(&*reply.predictions[0].label, MODEL.labels()[golden.top[0]], "{name}");
         for (ours, theirs) in reply.predictions.iter().zip(&golden.scores) {
             assert!((ours.score - theirs).abs() < 0.03, "{name}: {} {theirs}", ours.score);
         }

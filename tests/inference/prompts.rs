@@ -115,7 +115,7 @@ fn labels_and_texts_have_the_default_prompt() {
         let reply = model.classify(request, &Interrupt::never()).unwrap();
         let score = |label: &&str| {
             let named = format!("{prompt}{label}");
-            let first = reply.predictions[0].iter().find(|prediction| prediction.label == named);
+            let first = reply.predictions[0].iter().find(|prediction| *prediction.label == *named);
             first.unwrap().score
         };
         (labels.iter().map(score).collect::<Vec<f32>>(), reply.usage.clone())

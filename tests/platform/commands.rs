@@ -214,7 +214,7 @@ fn a_head_is_fitted_on_examples_and_then_served() {
     )
     .unwrap();
     let reply = classifier().unwrap().classify(&request, &Interrupt::never()).unwrap();
-    let likeliest = reply.predictions.iter().map(|labels| labels[0].label.as_str()).collect::<Vec<_>>();
+    let likeliest = reply.predictions.iter().map(|labels| &*labels[0].label).collect::<Vec<_>>();
     assert_eq!((likeliest, reply.predictions[0].len()), (vec!["sports", "cooking"], 6));
     let own = request.labels(["a"]);
     assert_eq!(

@@ -27,7 +27,7 @@ mod tests {
         let labels = ["sports", "finance", "cooking"];
         let ask = json!({"inputs": "The striker scored twice in the second half.", "labels": labels});
         let reply = function.json(ask).call().await.json::<ClassifyReply>();
-        assert_eq!((reply.predictions.len(), reply.predictions[0][0].label.as_str()), (1, "sports"));
+        assert_eq!((reply.predictions.len(), &*reply.predictions[0][0].label), (1, "sports"));
         // Without labels it is the caller's fault, and says where.
         let refused = function.json(json!({"inputs": "text"})).call().await;
         assert_eq!(refused.status(), 502);

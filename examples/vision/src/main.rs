@@ -26,7 +26,7 @@ mod tests {
         let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/inference/pictures/cat.jpg");
         let function = super::function().test(super::vision);
         let reply = function.body(std::fs::read(picture).unwrap()).call().await.json::<ClassifyImageReply>();
-        assert_eq!(reply.predictions[0].label, "Egyptian cat");
+        assert_eq!(&*reply.predictions[0].label, "Egyptian cat");
         let refused = function.http("POST", "/vision").body("a text").call().await;
         assert_eq!(refused.status(), 422);
         let message = refused.json::<Value>()["message"].as_str().unwrap().to_owned();

@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let model = ImageClassifier::open(files("efficientnet-lite0")?)?;
             serve(|file| {
                 let reply = model.classify(&ClassifyImageRequest::new(file), &Interrupt::never())?;
-                Ok(reply.predictions[0].label.clone())
+                Ok(reply.predictions[0].label.to_string())
             })
         }
         "speech" => {

@@ -15,6 +15,12 @@ use crate::prompts::Purpose;
 use crate::rerank::dot;
 use crate::texts::{Usage, many, one_or_many};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::sync::Arc;
+
+/// The most bytes that the predictions of a reply may have as JSON: each text has each label.
+const PREDICTION_BYTES: usize = 8 * 1024 * 1024;
+/// What a prediction has as JSON besides its label.
+const SCORE_BYTES: usize = 36;
 
 /// What to classify: `{"inputs": "text" | ["…"], "labels": ["…"], "multi_label": false}`; `labels` must be there for an
 /// embedding model, and must not for a checkpoint that has labels of its own.
@@ -25,7 +31,8 @@ pub struct ClassifyRequest {
     /// The texts, at most 4,096 of at most 256 KiB each; in JSON a single text may stand without brackets.
     #[serde(deserialize_with = "one_or_many")]
     pub inputs: Vec<String>,
-    /// The labels, as one would say them: "billing question" rather than `LBL_7`.
+    /// The labels, as one would say them: "billing question" rather than `LBL_7`. The predictions of all texts may have 8 MB
+    /// as JSON: some 200,000 of short labels.
     #[serde(default, deserialize_with = "labels")]
     pub labels: Option<Vec<String>>,
     /// Whether each label is judged by itself, so that several may hold or none; otherwise they share a probability of 1.
@@ -123,7 +130,8 @@ impl Classifier {
     }
 
     /// Classifies the texts of a request. An error is the request's fault when it has labels and the model has its own, or
-    /// neither has; further errors are those of [`Embedder::embed`].
+    /// neither has, and when the predictions would have more than 8 MB as JSON; further errors are those of
+    /// [`Embedder::embed`].
     pub fn classify(
         &self,
         request: &ClassifyRequest,
@@ -153,11 +161,13 @@ fn by_head(
     interrupt: &Interrupt<'_>,
 ) -> Result<ClassifyReply, Error> {
     let multi_label = request.multi_label.unwrap_or(model.family.is_multi_label());
+    let labels = Labels::of(model.family.labels());
+    labels.check(request.inputs.len())?;
     let texts = model.tokenise("inputs", "", &request.inputs, true, interrupt)?;
     let mut predictions = vec![Vec::new(); texts.len()];
-    model.run(&texts, Shortage::Refuse, interrupt, |index, hidden| {
+    model.run(&texts, Shortage::Refuse("inputs"), interrupt, |index, hidden| {
         let logits = model.logits(hidden)?.swap_remove(0);
-        predictions[index] = sorted(model.family.labels(), scores(logits, multi_label));
+        predictions[index] = labels.sorted(scores(logits, multi_label));
         Ok(())
     })?;
     Ok(ClassifyReply { predictions, model: model.name().to_owned(), usage: Usage::of(&texts, &[]) })
@@ -173,11 +183,15 @@ fn by_fitted_head(
     request: &ClassifyRequest,
     interrupt: &Interrupt<'_>,
 ) -> Result<ClassifyReply, Error> {
+    let labels = Labels::of(head.labels());
+    labels.check(request.inputs.len())?;
     let (texts, ids) = model.vectors("inputs", &request.inputs, Purpose::Any, interrupt)?;
-    let predict =
-        |text: &Vec<f32>| sorted(head.labels(), scores(head.logits(text), request.multi_label == Some(true)));
+    let predict = |text: &Vec<f32>| {
+        interrupt.check()?;
+        Ok(labels.sorted(scores(head.logits(text), request.multi_label == Some(true))))
+    };
     Ok(ClassifyReply {
-        predictions: texts.iter().map(predict).collect(),
+        predictions: texts.iter().map(predict).collect::<Result<_, Error>>()?,
         model: model.name().to_owned(),
         usage: Usage::of(&ids, &[]),
     })
@@ -194,32 +208,72 @@ fn by_likeness(
     request: &ClassifyRequest,
     interrupt: &Interrupt<'_>,
 ) -> Result<ClassifyReply, Error> {
+    let shared = Labels::of(labels);
+    shared.check(request.inputs.len())?;
     let (named, named_ids) = model.vectors("labels", labels, Purpose::Any, interrupt)?;
     let (texts, ids) = model.vectors("inputs", &request.inputs, Purpose::Any, interrupt)?;
     let predict = |text: &Vec<f32>| {
+        interrupt.check()?;
         let cosines = named.iter().map(|label| dot(text, label));
         let scores: Vec<f32> = if request.multi_label.unwrap_or(false) {
             cosines.map(|cosine| sigmoid((cosine - fit.midpoint) / fit.temperature)).collect()
         } else {
             softmax(&cosines.map(|cosine| cosine / fit.temperature).collect::<Vec<_>>())
         };
-        sorted(labels, scores)
+        Ok(shared.sorted(scores))
     };
     let mut usage = Usage::of(&ids, &[]);
     usage.tokens += named_ids.iter().map(|label| label.ids.len()).sum::<usize>();
     Ok(ClassifyReply {
-        predictions: texts.iter().map(predict).collect(),
+        predictions: texts.iter().map(predict).collect::<Result<_, Error>>()?,
         model: model.name().to_owned(),
         usage,
     })
 }
 
-/// The likeliest first; equals keep the labels' order.
-fn sorted(labels: &[String], scores: Vec<f32>) -> Vec<Prediction> {
-    let pairs = labels.iter().zip(scores);
-    let mut sorted: Vec<_> = pairs.map(|(label, score)| Prediction { label: label.clone(), score }).collect();
-    sorted.sort_by(|a, b| b.score.total_cmp(&a.score));
-    sorted
+/// Labels as all predictions of a reply share them.
+struct Labels(Vec<Arc<str>>);
+
+impl Labels {
+    fn of(labels: &[String]) -> Self {
+        Self(labels.iter().map(|label| label.as_str().into()).collect())
+    }
+
+    /// Refuses so many texts where their predictions would have too many bytes: a request of 41 KB would take a gigabyte.
+    fn check(&self, texts: usize) -> Result<(), Error> {
+        let each: usize = self.0.iter().map(|label| json_bytes(label) + SCORE_BYTES).sum();
+        let bytes = texts.saturating_mul(each);
+        if bytes <= PREDICTION_BYTES {
+            return Ok(());
+        }
+        let mb = |bytes: usize| bytes.div_ceil(1024 * 1024);
+        let message = format!(
+            "{texts} texts with {} labels each make predictions of about {} MB, and {} are the most: send fewer texts in a call, or fewer labels",
+            self.0.len(),
+            mb(bytes),
+            mb(PREDICTION_BYTES)
+        );
+        Err(Error::input("inputs", message))
+    }
+
+    /// The likeliest first; equals keep the labels' order.
+    fn sorted(&self, scores: Vec<f32>) -> Vec<Prediction> {
+        let pairs = self.0.iter().zip(scores);
+        let mut sorted: Vec<_> =
+            pairs.map(|(label, score)| Prediction { label: label.clone(), score }).collect();
+        sorted.sort_by(|a, b| b.score.total_cmp(&a.score));
+        sorted
+    }
+}
+
+/// The bytes of a text as JSON.
+fn json_bytes(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | 0x08 | 0x09 | 0x0A | 0x0C | 0x0D => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(escaped).sum::<usize>() + 2
 }
 
 #[cfg(test)]
@@ -228,11 +282,32 @@ mod tests {
 
     #[test]
     fn the_likeliest_comes_first() {
-        let labels = ["a", "b", "c"].map(String::from);
-        let order: Vec<String> =
-            sorted(&labels, vec![0.2, 0.6, 0.2]).into_iter().map(|one| one.label).collect();
-        assert_eq!(order, ["b", "a", "c"]);
+        let labels = Labels::of(&["a", "b", "c"].map(String::from));
+        let order = labels.sorted(vec![0.2, 0.6, 0.2]);
+        assert_eq!(order.iter().map(|one| &*one.label).collect::<Vec<_>>(), ["b", "a", "c"]);
+        assert!(Arc::ptr_eq(&order[1].label, &labels.0[0]), "predictions share their labels");
         let scores = softmax(&[1000.0, 1000.0, f32::NEG_INFINITY]);
         assert_eq!(scores, [0.5, 0.5, 0.0]);
+    }
+
+    #[test]
+    fn predictions_are_counted_in_bytes_before_any_is_made() {
+        let three_thousand: Vec<String> = (0..3000).map(|number| format!("label {number}")).collect();
+        let refused = Labels::of(&three_thousand).check(3000).unwrap_err();
+        assert_eq!(refused.path(), Some("inputs"));
+        assert_eq!(
+            refused.to_string(),
+            "3000 texts with 3000 labels each make predictions of about 409 MB, and 8 are the most: send fewer texts in a call, or fewer labels"
+        );
+        assert!(Labels::of(&three_thousand).check(50).is_ok());
+        // A long label counts as it is written.
+        let long = Labels::of(&["\u{1}".repeat(1000)]);
+        assert!(long.check(1000).is_ok() && long.check(4096).is_err());
+        for text in ["", "a\"\\b", "\n\u{1}\u{7f}é"] {
+            assert_eq!(json_bytes(text), serde_json::to_string(text).unwrap().len(), "{text:?}");
+        }
+        let one = Prediction { label: "".into(), score: f32::MIN_POSITIVE };
+        let written = serde_json::to_string(&[one]).unwrap();
+        assert!(written.len() <= SCORE_BYTES + 2, "{written}");
     }
 }

@@ -18,7 +18,7 @@ use std::fs;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClassifyImageRequest {
-    /// The file, of at most 16.8 million pixels; in JSON as base64 or as a data URL.
+    /// The file, of at most 16.8 million pixels (13.7 of four channels of 16 bits); in JSON as base64 or as a data URL.
     #[serde(deserialize_with = "body::base64")]
     pub image: Vec<u8>,
     /// How many labels are told, the likeliest first. Five unless said.
@@ -91,7 +91,7 @@ impl ImageClassifier {
     /// Classifies a picture.
     ///
     /// An error is the request's fault when the file is no picture, has too many pixels, or `top_k` is none of 1 to the number
-    /// of labels. An interrupt is asked before and after decoding and before each of the model's blocks.
+    /// of labels. An interrupt is asked while the picture is decoded and before each of the model's blocks.
     pub fn classify(
         &self,
         request: &ClassifyImageRequest,
@@ -103,11 +103,11 @@ impl ImageClassifier {
             return Err(Error::input("top_k", message));
         }
         interrupt.check()?;
-        let pixels = self.pixels(&request.image)?;
+        let pixels = picture::square(&request.image, SIDE, interrupt)?;
         let scores = softmax(&self.logits(&pixels, interrupt)?);
         let pairs = self.labels.iter().zip(scores);
         let mut predictions: Vec<_> =
-            pairs.map(|(label, score)| Prediction { label: label.clone(), score }).collect();
+            pairs.map(|(label, score)| Prediction { label: label.as_str().into(), score }).collect();
         predictions.sort_by(|a, b| b.score.total_cmp(&a.score));
         predictions.truncate(request.top_k);
         Ok(ClassifyImageReply { predictions, model: self.name.clone() })
@@ -115,7 +115,7 @@ impl ImageClassifier {
 
     /// The 224 × 224 pixels that the model sees of a picture file, in rows of RGB.
     pub fn pixels(&self, image: &[u8]) -> Result<Vec<u8>, Error> {
-        picture::square(image, SIDE)
+        picture::square(image, SIDE, &Interrupt::never())
     }
 
     /// The model's raw scores of such pixels, one for each label, in the labels' order.

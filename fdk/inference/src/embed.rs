@@ -131,7 +131,7 @@ impl Embedder {
             None => self.prompts.of(request.purpose),
         };
         let texts = self.encoder.tokenise("inputs", prompt, &request.inputs, request.truncate, interrupt)?;
-        let shortage = if request.partial { Shortage::Stop } else { Shortage::Refuse };
+        let shortage = if request.partial { Shortage::Stop } else { Shortage::Refuse("inputs") };
         let mut embeddings = vec![Vec::new(); texts.len()];
         let incomplete = self.encoder.run(&texts, shortage, interrupt, |index, tokens| {
             let mut vector = self.pooling.pool(tokens, self.width());
@@ -150,7 +150,7 @@ impl Embedder {
     /// `place` is where the request has them.
     pub(crate) fn vectors<'t>(
         &self,
-        place: &str,
+        place: &'static str,
         texts: impl IntoIterator<Item = &'t String>,
         purpose: Purpose,
         interrupt: &Interrupt<'_>,
@@ -158,7 +158,7 @@ impl Embedder {
         let prompt = self.prompts.of(purpose);
         let texts = self.encoder.tokenise(place, prompt, texts, true, interrupt)?;
         let mut vectors = vec![Vec::new(); texts.len()];
-        self.encoder.run(&texts, Shortage::Refuse, interrupt, |index, tokens| {
+        self.encoder.run(&texts, Shortage::Refuse(place), interrupt, |index, tokens| {
             vectors[index] = self.pooling.pool(tokens, self.width());
             normalize(&mut vectors[index]);
             Ok(())

@@ -48,8 +48,8 @@ enum Graph {
 /// What to do when there is not time for all texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shortage {
-    /// Fail as soon as that is known.
-    Refuse,
+    /// Fail as soon as that is known; this is where the request has the texts.
+    Refuse(&'static str),
     /// Keep what is done.
     Stop,
 }
@@ -181,14 +181,18 @@ impl Encoder {
             if let Some(remaining) = interrupt.remaining()
                 && took >= TELLING
             {
-                #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-                let needed = |tokens: usize| took.mul_f64(tokens as f64 / done as f64);
                 match shortage {
-                    Shortage::Refuse if needed(left) > remaining.mul_f64(1.5) => {
-                        return Err(Error::too_much(needed(left), remaining));
+                    Shortage::Refuse(place) => {
+                        let needed = estimate(took, done, left);
+                        if needed.is_some_and(|needed| needed > remaining.mul_f64(1.5)) {
+                            return Err(Error::too_much(place, needed.unwrap_or_default(), remaining));
+                        }
                     }
-                    Shortage::Stop if needed(cost(batch)) > remaining => return Ok(skipped()),
-                    _ => {}
+                    Shortage::Stop => {
+                        if estimate(took, done, cost(batch)).is_some_and(|needed| needed > remaining) {
+                            return Ok(skipped());
+                        }
+                    }
                 }
             }
             let inputs: Vec<&Input> = batch.iter().map(|index| &texts[*index]).collect();
@@ -226,6 +230,14 @@ impl fmt::Debug for Encoder {
             .field("width", &self.width())
             .finish_non_exhaustive()
     }
+}
+
+/// How long tokens will take, by the time that those before them took. `None` before there were any: a process may be frozen
+/// at any moment, so that time alone says nothing.
+fn estimate(took: Duration, done: usize, tokens: usize) -> Option<Duration> {
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let seconds = took.as_secs_f64() * tokens as f64 / done as f64;
+    Duration::try_from_secs_f64(seconds).ok().filter(|_| done > 0)
 }
 
 /// Refuses a text that the tokenizer would take too much memory for.
@@ -342,8 +354,38 @@ mod tests {
             vectors[index] = hidden.to_vec();
             Ok(())
         };
-        encoder.run(texts, Shortage::Refuse, &Interrupt::never(), keep).unwrap();
+        encoder.run(texts, Shortage::Refuse("inputs"), &Interrupt::never(), keep).unwrap();
         vectors
+    }
+
+    #[test]
+    fn time_before_the_first_token_says_nothing_of_the_rest() {
+        let second = Duration::from_secs(1);
+        assert_eq!(estimate(second, 0, 10), None, "the process was frozen before the first batch");
+        assert_eq!(estimate(second, 0, 0), None);
+        assert_eq!(estimate(second, 10, 25), Some(Duration::from_millis(2500)));
+        assert_eq!(estimate(second, 10, 0), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_cut_off_a_text_takes_no_memory() {
+        let (_folder, assets) = checkpoint("cross");
+        let family = Family::read(&assets).unwrap();
+        let long = "!".repeat(MAX_TEXT);
+        // On the tables of a prepared file, and by the crate.
+        for isa in [Isa::chosen(), None] {
+            let tokenizer = Encoder::with(&assets, family.clone(), isa).unwrap().tokenizer;
+            let limit = tokenizer.limit();
+            let (one, first) = (tokenizer.ids(&long).unwrap(), tokenizer.first(&long).unwrap());
+            assert_eq!((one.ids.len(), one.whole), (limit, MAX_TEXT + 2));
+            assert!(one.ids.capacity() <= limit, "{isa:?}: {}", one.ids.capacity());
+            for (second, whole) in [("!!", MAX_TEXT + 5), (long.as_str(), 2 * MAX_TEXT + 3)] {
+                let pair = tokenizer.pair(&first, second).unwrap();
+                assert_eq!((pair.ids.len(), pair.types.len(), pair.whole), (limit, limit, whole));
+                let capacity = pair.ids.capacity().max(pair.types.capacity());
+                assert!(capacity <= limit, "{isa:?}: {capacity}");
+            }
+        }
     }
 
     #[test]

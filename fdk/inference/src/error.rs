@@ -30,13 +30,13 @@ impl Error {
     }
 
     #[cfg(feature = "text")]
-    /// The request asks for more than there is time for.
-    pub(crate) fn too_much(needed: std::time::Duration, remaining: std::time::Duration) -> Self {
+    /// The request has more texts at this place than there is time for.
+    pub(crate) fn too_much(place: &str, needed: std::time::Duration, remaining: std::time::Duration) -> Self {
         let (needed, remaining) = (needed.as_secs_f64(), remaining.as_secs_f64());
         let message = format!(
-            "the texts take about {needed:.1} s more and the deadline leaves {remaining:.1}: send fewer, or ask for a part"
+            "the texts take about {needed:.1} s more and the deadline leaves {remaining:.1}: send fewer in a call"
         );
-        Self::input("inputs", message)
+        Self::input(place, message)
     }
 
     pub(crate) fn interrupted() -> Self {

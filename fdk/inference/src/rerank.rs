@@ -164,14 +164,15 @@ fn cross(
     request: &RerankRequest,
     interrupt: &Interrupt<'_>,
 ) -> Result<(Vec<f32>, Usage), Error> {
+    let query = model.tokenizer.first(&request.query)?;
     let pair = |(index, document): (usize, &String)| {
         interrupt.check()?;
         check_size(document, || format!("documents[{index}]"))?;
-        model.tokenizer.pair(&request.query, document)
+        model.tokenizer.pair(&query, document)
     };
     let pairs: Vec<Input> = request.documents.iter().enumerate().map(pair).collect::<Result<_, _>>()?;
     let mut scores = vec![0.0; pairs.len()];
-    model.run(&pairs, Shortage::Refuse, interrupt, |index, hidden| {
+    model.run(&pairs, Shortage::Refuse("documents"), interrupt, |index, hidden| {
         scores[index] = sigmoid(model.logits(hidden)?[0][0]);
         Ok(())
     })?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// The most texts of one request: what is made of them must fit beside the model.
-const MAX_TEXTS: usize = 4096;
+pub(crate) const MAX_TEXTS: usize = 4096;
 
 /// What a task took.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,13 @@ pub(crate) fn yes() -> bool {
 /// A text or a list of texts. Written out rather than untagged, so that an error still names the place in the list.
 pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     deserializer.deserialize_any(Texts { one: true })
+}
+
+/// As [`one_or_many`], and whether it was a single text without brackets.
+pub(crate) fn told_apart<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<(Vec<String>, bool), D::Error> {
+    deserializer.deserialize_any(Apart)
 }
 
 /// A list of texts.
@@ -72,5 +79,23 @@ impl<'de> Visitor<'de> for Texts {
             texts.push(text);
         }
         Ok(texts)
+    }
+}
+
+struct Apart;
+
+impl<'de> Visitor<'de> for Apart {
+    type Value = (Vec<String>, bool);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Texts { one: true }.expecting(f)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok((vec![text.to_owned()], true))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        Ok((Texts { one: true }.visit_seq(list)?, false))
     }
 }

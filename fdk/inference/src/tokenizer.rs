@@ -42,6 +42,20 @@ pub(crate) struct Input {
     pub(crate) whole: usize,
 }
 
+/// The first text of pairs, tokenised once for all of them.
+#[derive(Debug)]
+pub(crate) struct First {
+    /// What of it a pair may have room for.
+    kept: Kept,
+    whole: usize,
+}
+
+#[derive(Debug)]
+enum Kept {
+    Own(Vec<u32>),
+    Crate(Box<Encoding>),
+}
+
 impl Input {
     pub(crate) fn is_truncated(&self) -> bool {
         self.whole > self.ids.len()
@@ -134,39 +148,65 @@ impl Tokenizer {
         Ok(Placed { ids: Input { ids, types: Vec::new(), whole }, places, words })
     }
 
-    /// The ids of a pair of texts, as a cross-encoder was trained on them. A pair over the limit loses tokens from the end
-    /// of whichever text is longer.
-    pub(crate) fn pair(&self, first: &str, second: &str) -> Result<Input, Error> {
-        let tokenizer = match &self.inner {
-            Inner::Own { tables, .. } => return Ok(self.own_pair(tables, first, second)),
-            Inner::Crate(tokenizer) => tokenizer,
-        };
-        let encode = |text| tokenizer.encode_fast(text, false).map_err(failed);
-        let (mut first, mut second): (Encoding, Encoding) = (encode(first)?, encode(second)?);
-        let special = tokenizer.get_post_processor().map_or(0, |post| post.added_tokens(true));
-        let whole = first.len() + second.len() + special;
-        let keep = keep(self.limit.saturating_sub(special), first.len(), second.len());
-        first.truncate(keep.0, 0, TruncationDirection::Right);
-        second.truncate(keep.1, 0, TruncationDirection::Right);
-        let pair = tokenizer.post_process(first, Some(second), true).map_err(failed)?;
-        Ok(Input { ids: pair.get_ids().to_vec(), types: pair.get_type_ids().to_vec(), whole })
+    /// The first text of pairs, for [`Tokenizer::pair`].
+    pub(crate) fn first(&self, text: &str) -> Result<First, Error> {
+        match &self.inner {
+            Inner::Own { tables, .. } => {
+                let mut ids = Vec::new();
+                tables.encode(text, &mut ids);
+                let whole = ids.len();
+                ids.truncate(self.limit);
+                ids.shrink_to_fit();
+                Ok(First { kept: Kept::Own(ids), whole })
+            }
+            Inner::Crate(tokenizer) => {
+                let mut encoding = tokenizer.encode_fast(text, false).map_err(failed)?;
+                let whole = encoding.len();
+                cut_encoding(&mut encoding, self.limit);
+                Ok(First { kept: Kept::Crate(Box::new(encoding)), whole })
+            }
+        }
     }
 
-    fn own_pair(&self, tables: &WordPiece, first: &str, second: &str) -> Input {
+    /// The ids of a pair of texts, as a cross-encoder was trained on them. A pair over the limit loses tokens from the end
+    /// of whichever text is longer.
+    pub(crate) fn pair(&self, first: &First, second: &str) -> Result<Input, Error> {
+        match (&self.inner, &first.kept) {
+            (Inner::Own { tables, .. }, Kept::Own(ids)) => {
+                Ok(self.own_pair(tables, ids, first.whole, second))
+            }
+            (Inner::Crate(tokenizer), Kept::Crate(encoding)) => {
+                let mut second = tokenizer.encode_fast(second, false).map_err(failed)?;
+                let special = tokenizer.get_post_processor().map_or(0, |post| post.added_tokens(true));
+                let whole = first.whole + second.len() + special;
+                let keep = keep(self.limit.saturating_sub(special), first.whole, second.len());
+                let mut first = Encoding::clone(encoding);
+                cut_encoding(&mut first, keep.0);
+                cut_encoding(&mut second, keep.1);
+                let pair = tokenizer.post_process(first, Some(second), true).map_err(failed)?;
+                Ok(Input { ids: pair.get_ids().to_vec(), types: pair.get_type_ids().to_vec(), whole })
+            }
+            _ => Err(Error::model("cannot tokenise a pair", "its first text is another tokenizer's")),
+        }
+    }
+
+    fn own_pair(&self, tables: &WordPiece, first: &[u32], whole: usize, second: &str) -> Input {
         const SPECIAL: usize = 3;
         let (opening, closing) = tables.ends();
-        let (mut ids, mut other) = (vec![opening], Vec::new());
-        tables.encode(first, &mut ids);
+        let mut other = Vec::new();
         tables.encode(second, &mut other);
-        let whole = ids.len() - 1 + other.len() + SPECIAL;
-        let keep = keep(self.limit.saturating_sub(SPECIAL), ids.len() - 1, other.len());
-        ids.truncate(1 + keep.0);
+        let keep = keep(self.limit.saturating_sub(SPECIAL), whole, other.len());
+        // No larger than it is: a request has thousands of them.
+        let mut ids = Vec::with_capacity(keep.0 + keep.1 + SPECIAL);
+        ids.push(opening);
+        ids.extend(&first[..keep.0]);
         ids.push(closing);
-        let mut types = vec![0; ids.len()];
+        let mut types = Vec::with_capacity(keep.0 + keep.1 + SPECIAL);
+        types.resize(ids.len(), 0);
         ids.extend(&other[..keep.1]);
         ids.push(closing);
         types.resize(ids.len(), 1);
-        Input { ids, types, whole }
+        Input { ids, types, whole: whole + other.len() + SPECIAL }
     }
 
     /// The crate's tokenizer, which knows where tokens stand.
@@ -186,18 +226,26 @@ impl Tokenizer {
         }
     }
 
-    /// Removes what is over the limit from before the closing special tokens.
+    /// Removes what is over the limit from before the closing special tokens, and the memory of it: a request has thousands
+    /// of texts.
     fn cut<T>(&self, items: &mut Vec<T>) {
         let whole = items.len();
         if whole > self.limit {
             items.drain(self.limit - self.closing..whole - self.closing);
         }
+        items.shrink_to_fit();
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is a mapper of errors")]
 fn failed(error: tokenizers::Error) -> Error {
     Error::model("cannot tokenise a text", error.to_string())
+}
+
+/// Cuts to so many tokens. What was cut off is dropped: pairs of it would be made as well.
+fn cut_encoding(encoding: &mut Encoding, tokens: usize) {
+    encoding.truncate(tokens, 0, TruncationDirection::Right);
+    drop(encoding.take_overflowing());
 }
 
 fn load(path: &Path) -> Result<tokenizers::Tokenizer, Error> {

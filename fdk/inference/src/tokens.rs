@@ -90,7 +90,7 @@ impl Tagger {
         let ids: Vec<Input> = placed.iter().map(|text| text.ids.clone()).collect();
         let labels = self.0.family.labels();
         let mut entities = vec![Vec::new(); ids.len()];
-        self.0.run(&ids, Shortage::Refuse, interrupt, |index, hidden| {
+        self.0.run(&ids, Shortage::Refuse("inputs"), interrupt, |index, hidden| {
             let scores: Vec<Vec<f32>> = self.0.logits(hidden)?.iter().map(|row| softmax(row)).collect();
             entities[index] = merge(&request.inputs[index], &words(&placed[index], &scores, labels));
             Ok(())

@@ -16,6 +16,8 @@ use std::fmt;
 
 /// How much before a stretch of speech a window begins; of what is left of one, less is not worth a window.
 const LEAD: usize = RATE / 5;
+/// The most bytes of a prompt, of which the model reads the last 200 or so tokens: tokenising takes a hundred bytes of memory for each.
+const PROMPT_BYTES: usize = 64 * 1024;
 
 /// What to transcribe: the bytes of a WAV, FLAC, MP3 or OGG, or `{"audio": base64, "timestamps": true, "language": "en",
 /// "task": "transcribe", "prompt": "…", "temperature": 0}`; only `audio` must be there.
@@ -35,7 +37,7 @@ pub struct TranscribeRequest {
     /// `transcribe`; `translate` is refused by a model that knows one language.
     #[serde(default)]
     pub task: Option<String>,
-    /// What was said before, or words as they are to be spelt.
+    /// What was said before, or words as they are to be spelt; at most 64 KiB, of which the end counts.
     #[serde(default)]
     pub prompt: Option<String>,
     /// From 0, the likeliest words, to 1. At 0, or unless said, a text that cannot be true is tried again at higher ones.
@@ -82,6 +84,11 @@ impl TranscribeRequest {
         }
         if self.temperature.is_some_and(|temperature| !(0.0..=1.0).contains(&temperature)) {
             return Err(Error::input("temperature", "it is none of 0 to 1"));
+        }
+        if let Some(prompt) = self.prompt.as_ref().filter(|prompt| prompt.len() > PROMPT_BYTES) {
+            let message =
+                format!("it has {} bytes and may have {PROMPT_BYTES}: its end is enough", prompt.len());
+            return Err(Error::input("prompt", message));
         }
         Ok(())
     }

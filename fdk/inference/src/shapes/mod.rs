@@ -205,7 +205,13 @@ impl Shape {
 
     /// An error as the client's library reads it: the status, and the body.
     pub fn failed(self, status: u16, message: &str, path: Option<&str>) -> (u16, Value) {
-        let path = path.filter(|path| !path.is_empty());
+        // By the client's name for it.
+        let path = path.filter(|path| !path.is_empty()).map(|path| match (self.family, self.operation) {
+            (Family::Tei, Operation::Rerank) => path.replacen("documents", "texts", 1),
+            (Family::Oci, Operation::Rerank) => path.replacen("query", "input", 1),
+            _ => path.to_owned(),
+        });
+        let path = path.as_deref();
         match self.family {
             Family::OpenAi => openai::failed(status, message, path),
             Family::Tei => tei::failed(status, message, path),
@@ -252,6 +258,15 @@ mod tests {
         assert_eq!(family("/t/app/rerank", &teis), Some(Family::Tei));
         assert_eq!(family("/rerank", &json!(null)), Some(Family::Tei), "whose error it is");
         assert_eq!(family("/20231130/actions/rerankText", &own), Some(Family::Oci));
+    }
+
+    #[test]
+    fn an_error_names_the_clients_own_field() {
+        let told = |path, place| Shape::at(path).unwrap().failed(422, "no", Some(place)).1.to_string();
+        assert!(told("/rerank", "documents[2]").contains("texts[2]: no"));
+        assert!(told("/actions/rerankText", "query").contains("input: no"));
+        assert!(told("/actions/rerankText", "documents").contains("documents: no"));
+        assert!(told("/embed", "inputs[1]").contains("inputs[1]: no"));
     }
 
     #[test]

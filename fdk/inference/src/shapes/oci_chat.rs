@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::generate::{FinishReason, GenerateReply, GenerateRequest};
 use crate::grammar::Schema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 /// `ChatDetails`. The serving mode and the compartment are the service's to know; here one model is served.
@@ -15,17 +16,29 @@ pub(super) struct ChatDetails {
     chat_request: Request,
 }
 
+/// A chat request in either format. Not an enum with a tag, nor a part that is flattened in: what is in one is kept twice
+/// while it is read.
 #[derive(Deserialize)]
-#[serde(tag = "apiFormat", rename_all = "UPPERCASE")]
-enum Request {
-    Generic(Generic),
-    Cohere(Cohere),
-}
-
-/// `BaseChatRequest`'s sampling, under the names that both formats share.
-#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
-struct Sampling {
+struct Request {
+    api_format: ApiFormat,
+    /// Of `GENERIC`.
+    #[serde(default)]
+    messages: Vec<Said>,
+    #[serde(default)]
+    stop: Option<Vec<String>>,
+    #[serde(default)]
+    max_completion_tokens: Option<usize>,
+    /// Of `COHERE`.
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    chat_history: Option<Vec<Turn>>,
+    #[serde(default)]
+    preamble_override: Option<String>,
+    #[serde(default)]
+    stop_sequences: Option<Vec<String>>,
+    /// Of both.
     #[serde(default)]
     max_tokens: Option<usize>,
     #[serde(default)]
@@ -46,38 +59,18 @@ struct Sampling {
     #[serde(default)]
     num_generations: Option<usize>,
     #[serde(default)]
-    tools: Option<Value>,
+    tools: Option<Vec<IgnoredAny>>,
     #[serde(default)]
-    documents: Option<Value>,
+    documents: Option<Vec<IgnoredAny>>,
     #[serde(default)]
     response_format: Option<Format>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Generic {
-    #[serde(default)]
-    messages: Vec<Said>,
-    #[serde(default)]
-    stop: Option<Vec<String>>,
-    #[serde(default)]
-    max_completion_tokens: Option<usize>,
-    #[serde(flatten)]
-    sampling: Sampling,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Cohere {
-    message: String,
-    #[serde(default)]
-    chat_history: Option<Vec<Turn>>,
-    #[serde(default)]
-    preamble_override: Option<String>,
-    #[serde(default)]
-    stop_sequences: Option<Vec<String>>,
-    #[serde(flatten)]
-    sampling: Sampling,
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
+enum ApiFormat {
+    Generic,
+    Cohere,
 }
 
 #[derive(Deserialize)]
@@ -103,17 +96,24 @@ struct Turn {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
-enum Format {
+#[serde(rename_all = "camelCase")]
+struct Format {
+    #[serde(rename = "type")]
+    kind: FormatKind,
+    /// Of `JSON_OBJECT`.
+    #[serde(default)]
+    schema: Option<Schema>,
+    /// Of `JSON_SCHEMA`.
+    #[serde(default)]
+    json_schema: Option<Named>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum FormatKind {
     Text,
-    JsonObject {
-        #[serde(default)]
-        schema: Option<Schema>,
-    },
-    #[serde(rename_all = "camelCase")]
-    JsonSchema {
-        json_schema: Named,
-    },
+    JsonObject,
+    JsonSchema,
 }
 
 #[derive(Deserialize)]
@@ -121,16 +121,9 @@ struct Named {
     schema: Schema,
 }
 
-impl Sampling {
-    fn ask(
-        self,
-        mut request: GenerateRequest,
-        stop: Option<Vec<String>>,
-        cohere: bool,
-    ) -> Result<Asked, Error> {
-        let absent = |value: Option<&Value>| {
-            value.is_none_or(|value| value.is_null() || value.as_array().is_some_and(Vec::is_empty))
-        };
+impl Request {
+    fn check(&self) -> Result<(), Error> {
+        let absent = |list: Option<&Vec<IgnoredAny>>| list.is_none_or(Vec::is_empty);
         let none = |number: Option<f32>| number.is_none_or(|number| number == 0.0);
         for (name, idle) in [
             ("tools", absent(self.tools.as_ref())),
@@ -146,19 +139,30 @@ impl Sampling {
                 ));
             }
         }
-        request.max_tokens = request.max_tokens.or(self.max_tokens);
+        Ok(())
+    }
+
+    /// The request for these messages, sampled as this one says.
+    fn ask(self, messages: Vec<Message>) -> Result<Asked, Error> {
+        let cohere = self.api_format == ApiFormat::Cohere;
+        let mut request = GenerateRequest::conversation(messages);
+        request.max_tokens = self.max_completion_tokens.filter(|_| !cohere).or(self.max_tokens);
         request.temperature = self.temperature.unwrap_or(request.temperature);
         request.top_p = self.top_p.unwrap_or(request.top_p);
         request.top_k = self.top_k.and_then(|top_k| usize::try_from(top_k).ok()).unwrap_or(0);
         request.seed = self.seed.map(i64::cast_unsigned);
-        request.stop = stop.unwrap_or_default();
+        request.stop = if cohere { self.stop_sequences } else { self.stop }.unwrap_or_default();
         request.stream = self.is_stream.unwrap_or(false);
         request.schema = match self.response_format {
-            None | Some(Format::Text) => None,
-            Some(Format::JsonObject { schema }) => {
+            None | Some(Format { kind: FormatKind::Text, .. }) => None,
+            Some(Format { kind: FormatKind::JsonObject, schema, .. }) => {
                 Some(schema.unwrap_or_else(|| json!({"type": "object"}).into()))
             }
-            Some(Format::JsonSchema { json_schema }) => Some(json_schema.schema),
+            Some(Format { json_schema: Some(named), .. }) => Some(named.schema),
+            Some(Format { json_schema: None, .. }) => {
+                let place = "chatRequest.responseFormat.jsonSchema";
+                return Err(Error::input(place, "it must be there for this type"));
+            }
         };
         Ok(Asked::Generate(request, Form { cohere, ..Form::default() }))
     }
@@ -174,39 +178,47 @@ fn role(name: &str, place: String) -> Result<Role, Error> {
 }
 
 pub(super) fn chat(asked: ChatDetails) -> Result<Asked, Error> {
-    match asked.chat_request {
-        Request::Generic(asked) => {
-            let mut messages = Vec::new();
-            for (index, said) in asked.messages.into_iter().enumerate() {
-                let place = format!("chatRequest.messages[{index}]");
-                let mut text = String::new();
-                for part in said.content {
-                    match part.text {
-                        Some(more) if part.kind == "TEXT" => text += &more,
-                        _ => {
-                            let message = format!("content of type {} is not served: TEXT is", part.kind);
-                            return Err(Error::input(place, message));
-                        }
-                    }
+    let mut asked = asked.chat_request;
+    asked.check()?;
+    let messages = match asked.api_format {
+        ApiFormat::Generic => generic(std::mem::take(&mut asked.messages))?,
+        ApiFormat::Cohere => cohere(&mut asked)?,
+    };
+    asked.ask(messages)
+}
+
+fn generic(said: Vec<Said>) -> Result<Vec<Message>, Error> {
+    let mut messages = Vec::new();
+    for (index, said) in said.into_iter().enumerate() {
+        let place = format!("chatRequest.messages[{index}]");
+        let mut text = String::new();
+        for part in said.content {
+            match part.text {
+                Some(more) if part.kind == "TEXT" => text += &more,
+                _ => {
+                    let message = format!("content of type {} is not served: TEXT is", part.kind);
+                    return Err(Error::input(place, message));
                 }
-                messages.push(Message::new(role(&said.role, place)?, text));
             }
-            let mut request = GenerateRequest::conversation(messages);
-            request.max_tokens = asked.max_completion_tokens;
-            asked.sampling.ask(request, asked.stop, false)
         }
-        Request::Cohere(asked) => {
-            let preamble = asked.preamble_override.filter(|text| !text.is_empty());
-            let mut messages: Vec<Message> =
-                preamble.map(|text| Message::new(Role::System, text)).into_iter().collect();
-            for (index, turn) in asked.chat_history.unwrap_or_default().into_iter().enumerate() {
-                let role = role(&turn.role, format!("chatRequest.chatHistory[{index}]"))?;
-                messages.push(Message::new(role, turn.message.unwrap_or_default()));
-            }
-            messages.push(Message::new(Role::User, asked.message));
-            asked.sampling.ask(GenerateRequest::conversation(messages), asked.stop_sequences, true)
-        }
+        messages.push(Message::new(role(&said.role, place)?, text));
     }
+    Ok(messages)
+}
+
+fn cohere(asked: &mut Request) -> Result<Vec<Message>, Error> {
+    let message = asked.message.take();
+    let message =
+        message.ok_or_else(|| Error::input("chatRequest.message", "it must be there for this format"))?;
+    let preamble = asked.preamble_override.take().filter(|text| !text.is_empty());
+    let mut messages: Vec<Message> =
+        preamble.map(|text| Message::new(Role::System, text)).into_iter().collect();
+    for (index, turn) in asked.chat_history.take().unwrap_or_default().into_iter().enumerate() {
+        let role = role(&turn.role, format!("chatRequest.chatHistory[{index}]"))?;
+        messages.push(Message::new(role, turn.message.unwrap_or_default()));
+    }
+    messages.push(Message::new(Role::User, message));
+    Ok(messages)
 }
 
 fn reason(reply: &GenerateReply, cohere: bool) -> &'static str {
@@ -289,6 +301,11 @@ mod tests {
         assert!(form.cohere && request.stop == ["x"]);
         let tools = json!({"apiFormat": "GENERIC", "messages": [], "tools": [{"type": "FUNCTION"}]});
         assert_eq!(read(&tools).unwrap_err().path(), Some("chatRequest.tools"));
+        let unsaid = json!({"apiFormat": "COHERE"});
+        assert_eq!(read(&unsaid).unwrap_err().path(), Some("chatRequest.message"));
+        let schema =
+            json!({"apiFormat": "GENERIC", "messages": [], "responseFormat": {"type": "JSON_SCHEMA"}});
+        assert_eq!(read(&schema).unwrap_err().path(), Some("chatRequest.responseFormat.jsonSchema"));
     }
 
     #[test]

@@ -3,10 +3,13 @@
 use super::{Asked, Described, Form};
 use crate::embed::{EmbedReply, EmbedRequest};
 use crate::error::Error;
+use crate::texts::MAX_TEXTS;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
+use std::fmt;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,12 +25,83 @@ pub(super) struct Embeddings {
     _user: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// A text, a list of texts, or token ids, of which nothing is kept.
 enum Input {
-    Text(String),
     Texts(Vec<String>),
-    Tokens(#[expect(dead_code, reason = "only to tell it from other mistakes")] Vec<Value>),
+    Tokens,
+}
+
+impl<'de> Deserialize<'de> for Input {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(InputVisitor)
+    }
+}
+
+struct InputVisitor;
+
+impl<'de> Visitor<'de> for InputVisitor {
+    type Value = Input;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a list of texts")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Input, E> {
+        Ok(Input::Texts(vec![text.to_owned()]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Input, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(one) = list.next_element()? {
+            match one {
+                One::Text(_) if texts.len() == MAX_TEXTS => {
+                    let message = format_args!("more than {MAX_TEXTS} texts: send them in several calls");
+                    return Err(A::Error::custom(message));
+                }
+                One::Text(text) => texts.push(text),
+                One::Token => {
+                    while list.next_element::<IgnoredAny>()?.is_some() {}
+                    return Ok(Input::Tokens);
+                }
+            }
+        }
+        Ok(Input::Texts(texts))
+    }
+}
+
+/// One of a list: a text, or anything else.
+enum One {
+    Text(String),
+    Token,
+}
+
+impl<'de> Deserialize<'de> for One {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneVisitor)
+    }
+}
+
+struct OneVisitor;
+
+impl<'de> Visitor<'de> for OneVisitor {
+    type Value = One;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<One, E> {
+        Ok(One::Text(text.to_owned()))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<One, E> {
+        Ok(One::Token)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<One, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(One::Token)
+    }
 }
 
 #[derive(Deserialize, Default, PartialEq)]
@@ -44,9 +118,8 @@ pub(super) fn embeddings(asked: Embeddings, model: Described<'_>) -> Result<Aske
         return Err(Error::input("model", message));
     }
     let texts = match asked.input {
-        Input::Text(text) => vec![text],
         Input::Texts(texts) => texts,
-        Input::Tokens(_) => {
+        Input::Tokens => {
             return Err(Error::input(
                 "input",
                 "token ids are another model's: send a text, or a list of texts",
@@ -130,6 +203,14 @@ mod tests {
             "token ids are another model's: send a text, or a list of texts"
         );
         assert!(message(json!({"input": "a", "model": "minilm", "n": 2})).contains("unknown field `n`"));
+        assert!(message(json!({"input": ["a", null], "model": "minilm"})).starts_with("invalid type: null"));
+        let Asked::Embed(most, _) = read(&json!({"input": vec!["a"; 4096], "model": "minilm"})).unwrap()
+        else {
+            panic!("embed")
+        };
+        assert_eq!(most.inputs.len(), 4096);
+        let more = message(json!({"input": vec!["a"; 4097], "model": "minilm"}));
+        assert!(more.starts_with("more than 4096 texts: send them in several calls"), "{more}");
     }
 
     #[test]

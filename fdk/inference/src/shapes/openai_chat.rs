@@ -7,8 +7,10 @@ use crate::error::Error;
 use crate::generate::GenerateRequest;
 use crate::grammar::Schema;
 use crate::texts::one_or_many;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use std::fmt;
 
 /// What both have. What would change the reply and is not served is refused by name.
 #[derive(Deserialize)]
@@ -63,23 +65,14 @@ const COMMON: [&str; 11] = [
 ];
 
 impl Common {
-    fn read(body: &Value, more: &[&str], model: Described<'_>) -> Result<Self, Error> {
-        let Some(fields) = body.as_object() else { return Err(Error::input("", "the body is no object")) };
-        for (name, value) in fields {
-            let known = [&COMMON[..], &PASSED, more].concat().contains(&name.as_str());
-            // Clients send null, or a number that changes nothing, for what they do not use.
-            let idle = match name.as_str() {
-                "frequency_penalty" | "presence_penalty" => value.as_f64() == Some(0.0),
-                "logprobs" | "parallel_tool_calls" | "echo" => value == &Value::Bool(false),
-                "best_of" => value.as_u64() == Some(1),
-                _ => false,
-            };
-            if !known && !idle && !value.is_null() {
-                return Err(Error::input(name.as_str(), format!("{name} is not served here")));
-            }
+    fn read(body: &[u8], more: &[&str], model: Described<'_>) -> Result<Self, Error> {
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let unserved = Unserved(more).deserialize(&mut reader);
+        if let Some(name) = unserved.map_err(|error| Error::input("", error.to_string()))? {
+            let message = format!("{name} is not served here");
+            return Err(Error::input(name, message));
         }
-        let common: Self =
-            serde_json::from_value(body.clone()).map_err(|error| Error::input("", error.to_string()))?;
+        let common: Self = super::parse(body)?;
         if common.model != model.name && common.model != model.entry {
             let message = format!("the model '{}' is not served here; '{}' is", common.model, model.name);
             return Err(Error::input("model", message));
@@ -104,6 +97,110 @@ impl Common {
     }
 }
 
+/// Finds the first field of a body that is not served. It keeps nothing of the body, whatever is in it: as a tree of values
+/// some bodies take a hundred times their size.
+struct Unserved<'a>(&'a [&'a str]);
+
+impl<'de> DeserializeSeed<'de> for Unserved<'_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unserved<'_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = map.next_key::<String>()? {
+            let known = [&COMMON[..], &PASSED, self.0].iter().any(|names| names.contains(&name.as_str()));
+            if known || found.is_some() {
+                map.next_value::<IgnoredAny>()?;
+            } else if !map.next_value::<Brief>()?.is_idle(&name) {
+                found = Some(name);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A value as far as one that changes nothing is told by it.
+enum Brief {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Other,
+}
+
+impl Brief {
+    /// Clients send null, or a number that changes nothing, for what they do not use.
+    fn is_idle(&self, name: &str) -> bool {
+        match (self, name) {
+            (Self::Null, _) | (Self::Bool(false), "logprobs" | "parallel_tool_calls" | "echo") => true,
+            (Self::Number(number), "frequency_penalty" | "presence_penalty") => *number == 0.0,
+            (Self::Number(number), "best_of") => (*number - 1.0).abs() < f64::EPSILON,
+            _ => false,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Brief {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(BriefVisitor)
+    }
+}
+
+struct BriefVisitor;
+
+impl<'de> Visitor<'de> for BriefVisitor {
+    type Value = Brief;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Brief, E> {
+        Ok(Brief::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Brief, E> {
+        Ok(Brief::Bool(value))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "it is compared with 0 and 1")]
+    fn visit_u64<E>(self, value: u64) -> Result<Brief, E> {
+        Ok(Brief::Number(value as f64))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Brief, E> {
+        Ok(Brief::Other)
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Brief, E> {
+        Ok(Brief::Number(value))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Brief, E> {
+        Ok(Brief::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Brief, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Brief::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Brief, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Brief::Other)
+    }
+}
+
 #[derive(Deserialize)]
 struct Chat {
     messages: Vec<Said>,
@@ -119,11 +216,43 @@ struct Said {
     content: Content,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
+/// A text, or parts of one put together.
+#[derive(Default)]
+struct Content {
+    text: String,
+    /// What kind of part there is that is no text.
+    refused: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor)
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a list of parts")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Content, E> {
+        Ok(Content { text: text.to_owned(), refused: None })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
+        let mut content = Content::default();
+        while let Some(part) = list.next_element::<Part>()? {
+            match part.text {
+                Some(more) if part.kind == "text" => content.text += &more,
+                _ => content.refused = content.refused.or(Some(part.kind)),
+            }
+        }
+        Ok(content)
+    }
 }
 
 #[derive(Deserialize)]
@@ -134,12 +263,21 @@ struct Part {
     text: Option<String>,
 }
 
+/// Not an enum with a tag: what is in one is kept twice while it is read.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Format {
+struct Format {
+    #[serde(rename = "type")]
+    kind: FormatKind,
+    #[serde(default)]
+    json_schema: Option<Named>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FormatKind {
     Text,
     JsonObject,
-    JsonSchema { json_schema: Named },
+    JsonSchema,
 }
 
 #[derive(Deserialize)]
@@ -158,30 +296,15 @@ fn message(index: usize, said: Said) -> Result<Message, Error> {
             return Err(Error::input(format!("messages[{index}].role"), message));
         }
     };
-    let text = match said.content {
-        Content::Text(text) => text,
-        Content::Parts(parts) => {
-            let mut text = String::new();
-            for part in parts {
-                match part.text {
-                    Some(more) if part.kind == "text" => text += &more,
-                    _ => {
-                        let message = format!("a part of type '{}' is not served: text is", part.kind);
-                        return Err(Error::input(format!("messages[{index}].content"), message));
-                    }
-                }
-            }
-            text
-        }
-    };
-    Ok(Message::new(role, text))
+    if let Some(kind) = said.content.refused {
+        let message = format!("a part of type '{kind}' is not served: text is");
+        return Err(Error::input(format!("messages[{index}].content"), message));
+    }
+    Ok(Message::new(role, said.content.text))
 }
 
 pub(super) fn chat(body: &[u8], model: Described<'_>) -> Result<Asked, Error> {
-    let value: Value = super::parse(body)?;
-    let more = ["messages", "max_completion_tokens", "response_format"];
-    let common = Common::read(&value, &more, model)?;
-    // Read from the text: the order of a schema's properties is lost in the value.
+    let common = Common::read(body, &["messages", "max_completion_tokens", "response_format"], model)?;
     let asked: Chat = super::parse(body)?;
     let messages: Vec<Message> = asked
         .messages
@@ -192,9 +315,12 @@ pub(super) fn chat(body: &[u8], model: Described<'_>) -> Result<Asked, Error> {
     let mut request = GenerateRequest::conversation(messages);
     request.max_tokens = asked.max_completion_tokens;
     request.schema = match asked.response_format {
-        None | Some(Format::Text) => None,
-        Some(Format::JsonObject) => Some(json!({"type": "object"}).into()),
-        Some(Format::JsonSchema { json_schema }) => Some(json_schema.schema),
+        None | Some(Format { kind: FormatKind::Text, .. }) => None,
+        Some(Format { kind: FormatKind::JsonObject, .. }) => Some(json!({"type": "object"}).into()),
+        Some(Format { json_schema: Some(named), .. }) => Some(named.schema),
+        Some(Format { json_schema: None, .. }) => {
+            return Err(Error::input("response_format.json_schema", "it must be there for this type"));
+        }
     };
     Ok(common.ask(request))
 }
@@ -205,8 +331,7 @@ struct Completion {
 }
 
 pub(super) fn completion(body: &[u8], model: Described<'_>) -> Result<Asked, Error> {
-    let value: Value = super::parse(body)?;
-    let common = Common::read(&value, &["prompt"], model)?;
+    let common = Common::read(body, &["prompt"], model)?;
     let asked: Completion = super::parse(body)?;
     Ok(common.ask(GenerateRequest::prompt(asked.prompt)))
 }
@@ -216,6 +341,7 @@ mod tests {
     use super::super::Shape;
     use super::super::tests::MODEL;
     use super::*;
+    use serde_json::Value;
 
     fn read(path: &str, body: &Value) -> Result<Asked, Error> {
         Shape::at(path).unwrap().read(body.to_string().as_bytes(), MODEL)
@@ -253,6 +379,9 @@ mod tests {
         };
         assert_eq!(path(json!({"tools": []})), "tools");
         assert_eq!(path(json!({"frequency_penalty": 1})), "frequency_penalty");
+        assert_eq!(path(json!({"logit_bias": {"1": [2, {}]}})), "logit_bias");
+        assert_eq!(path(json!({"echo": true})), "echo");
+        assert_eq!(path(json!({"response_format": {"type": "json_schema"}})), "response_format.json_schema");
         assert_eq!(path(json!({"n": 2})), "n");
         assert_eq!(path(json!({"model": "gpt"})), "model");
         assert_eq!(path(json!({"messages": [{"role": "tool", "content": "a"}]})), "messages[0].role");

@@ -5,9 +5,9 @@ use crate::classify::{ClassifyReply, ClassifyRequest};
 use crate::embed::{EmbedReply, EmbedRequest};
 use crate::error::Error;
 use crate::rerank::{RerankReply, RerankRequest};
-use crate::texts::{many, one_or_many, yes};
-use serde::Deserialize;
+use crate::texts::{many, one_or_many, told_apart, yes};
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 #[derive(Deserialize)]
@@ -96,7 +96,7 @@ pub(super) fn rerank(asked: Rerank) -> Result<Asked, Error> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Predict {
-    inputs: Value,
+    inputs: Inputs,
     #[serde(default)]
     raw_scores: bool,
     #[serde(default, rename = "truncate")]
@@ -105,13 +105,25 @@ pub(super) struct Predict {
     truncation_direction: Direction,
 }
 
+/// A text or a list of texts, and which of the two.
+struct Inputs {
+    texts: Vec<String>,
+    single: bool,
+}
+
+impl<'de> Deserialize<'de> for Inputs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (texts, single) = told_apart(deserializer)?;
+        Ok(Self { texts, single })
+    }
+}
+
 pub(super) fn predict(asked: Predict) -> Result<Asked, Error> {
     asked.truncation_direction.check()?;
     if asked.raw_scores {
         return Err(Error::input("raw_scores", "scores are probabilities: raw ones are not served"));
     }
-    let single = asked.inputs.is_string();
-    let texts = one_or_many(asked.inputs).map_err(|error| Error::input("inputs", error.to_string()))?;
+    let Inputs { texts, single } = asked.inputs;
     Ok(Asked::Classify(ClassifyRequest::new(texts), Form { single, ..Form::default() }))
 }
 
