@@ -4,6 +4,7 @@
 mod encoders;
 mod fused;
 mod generate;
+mod memory;
 mod minilm;
 mod pictures;
 mod prepared;

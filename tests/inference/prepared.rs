@@ -68,7 +68,7 @@ fn vectors_are_the_references_without_the_original_files() {
         assert!(fact(&assets, "kernels").starts_with("fused, "), "{}", fact(&assets, "kernels"));
         assert!(assets.timings().phases().iter().all(|(phase, _)| *phase != "hash" && *phase != "pack"));
         // Nothing of it is copied to the heap: it fits where the original does not.
-        assert!(assets.check_memory(96 * 1024 * 1024).is_ok(), "{}", assets.memory_needed());
+        assert!(assets.check_memory(128 * 1024 * 1024).is_ok(), "{}", assets.memory_needed());
     }
 }
 

@@ -6,8 +6,7 @@
 use crate::assets::Assets;
 use crate::error::Error;
 use crate::gguf::Gguf;
-use crate::map::map;
-use memmap2::Mmap;
+use crate::map::MappedFile;
 #[cfg(target_arch = "x86_64")]
 use {
     crate::gguf::Tensor,
@@ -25,7 +24,7 @@ const HEADER: &str = "gguf";
 /// A decoder's weights and all that belongs to them.
 #[derive(Debug)]
 pub(crate) enum DecoderFile {
-    Gguf(Mmap),
+    Gguf(MappedFile),
     #[cfg(target_arch = "x86_64")]
     Prepared(Prepared, Numbers<u8>),
 }
@@ -52,8 +51,8 @@ impl DecoderFile {
     }
 
     fn original(assets: &Assets) -> Result<Self, Error> {
-        let file = map(&assets.gguf()?).map_err(|error| Error::model("has no readable GGUF file", error))?;
-        Ok(Self::Gguf(file))
+        let file = MappedFile::open(&assets.gguf()?);
+        Ok(Self::Gguf(file.map_err(|error| Error::model("has no readable GGUF file", error))?))
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -79,6 +78,13 @@ impl DecoderFile {
             Self::Prepared(file, _) => Some(file.precision()),
         }
     }
+
+    /// Gives the pages of a GGUF's tensor back, once it has been copied: without, all weights would be in memory twice.
+    pub(crate) fn release(&self, tensor: &[u8]) {
+        if let Self::Gguf(file) = self {
+            file.release(tensor);
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -98,7 +104,11 @@ impl DecoderFile {
         let is = tensor.dimensions() == [rows, columns];
         let matrix = match self {
             _ if !is => None,
-            Self::Gguf(_) => Matrix::interleave(format, rows, columns, tensor.bytes()),
+            Self::Gguf(file) => {
+                let matrix = Matrix::interleave(format, rows, columns, tensor.bytes());
+                file.release(tensor.bytes());
+                matrix
+            }
             Self::Prepared(file, _) => {
                 let packed = file.numbers::<u8>(name).map_err(because)?;
                 let (owner, range) = packed.place();

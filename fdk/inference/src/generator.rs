@@ -73,7 +73,7 @@ impl Generator {
             prepared.unwrap_or_else(|| format!("no: run `cargo fdk assets prepare {name}`")),
         );
         let bpe = timings.time("tokenizer", || Bpe::read(&gguf))?;
-        let needs = memory::Decoder::of(&gguf, settings.precision)?;
+        let needs = memory::Decoder::of(&file, &gguf, settings.precision)?;
         let decoder = timings.time("build", || decoder(&file, &gguf, settings.precision, timings))?;
         if decoder.vocabulary() < bpe.len() {
             let why = format!("{} tokens and a table of {}", bpe.len(), decoder.vocabulary());
@@ -306,9 +306,9 @@ fn decoder(
     #[cfg(target_arch = "x86_64")]
     if file.precision().is_some() {
         let restored = file.restore()?;
-        return Ok(Box::new(Llama::load(&Gguf::parse(&restored)?, precision)?));
+        return Ok(Box::new(Llama::load(&Gguf::parse(&restored)?, precision, &|_| {})?));
     }
-    Ok(Box::new(Llama::load(gguf, precision)?))
+    Ok(Box::new(Llama::load(gguf, precision, &|tensor| file.release(tensor))?))
 }
 
 /// −ln of the probability that numbers give a token.

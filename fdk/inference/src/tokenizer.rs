@@ -278,7 +278,7 @@ fn closing(tokenizer: &tokenizers::Tokenizer) -> tokenizers::Result<usize> {
 
 /// What sentence-transformers states, or else the tokenizer's own limit where it is one, and never more than the model has
 /// positions.
-fn limit(assets: &Assets) -> Result<usize, Error> {
+pub(crate) fn limit(assets: &Assets) -> Result<usize, Error> {
     let positions = Family::read(assets)?.positions();
     let stated = |name: &str, key: &str| -> Result<Option<usize>, Error> {
         let Ok(text) = fs::read(assets.path(name)) else { return Ok(None) };

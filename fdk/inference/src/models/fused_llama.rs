@@ -38,6 +38,8 @@ impl FusedLlama {
             epsilon: config.epsilon,
         };
         let (queries, keys) = (shape.heads * shape.width, shape.key_heads * shape.width);
+        // The largest first, while nothing is beside what it is copied from.
+        let table = file.matrix(gguf, "token_embd.weight", shape.vocabulary, shape.hidden)?;
         let mut layers = Vec::with_capacity(shape.layers);
         for layer in 0..shape.layers {
             let name = |part: &str| format!("blk.{layer}.{part}");
@@ -59,7 +61,6 @@ impl FusedLlama {
                 down: matrix("ffn_down.weight", shape.hidden, shape.inner)?,
             });
         }
-        let table = file.matrix(gguf, "token_embd.weight", shape.vocabulary, shape.hidden)?;
         let head = gguf
             .tensor("output.weight")
             .map(|_| file.matrix(gguf, "output.weight", shape.vocabulary, shape.hidden));

@@ -74,6 +74,8 @@ impl Projection {
 struct Loader<'g, 'a> {
     gguf: &'g Gguf<'a>,
     precision: Precision,
+    /// Told of each tensor's bytes that are not read again.
+    done: &'g dyn Fn(&[u8]),
 }
 
 impl Loader<'_, '_> {
@@ -82,7 +84,9 @@ impl Loader<'_, '_> {
         if tensor.dimensions() != shape {
             return Err(format!("tensor {name} is {:?} and should be {shape:?}", tensor.dimensions()));
         }
-        tensor.load().map(Arc::new).map_err(|why| format!("tensor {name}: {why}"))
+        let loaded = tensor.load().map(Arc::new).map_err(|why| format!("tensor {name}: {why}"));
+        (self.done)(tensor.bytes());
+        loaded
     }
 
     fn matrix(&self, name: &str, rows: usize, columns: usize) -> std::result::Result<QMatMul, String> {
@@ -113,9 +117,14 @@ impl Loader<'_, '_> {
 }
 
 impl Llama {
-    pub(crate) fn load(gguf: &Gguf<'_>, precision: Precision) -> std::result::Result<Self, Error> {
+    /// Copies a file's weights, and tells `done` of the bytes of each.
+    pub(crate) fn load(
+        gguf: &Gguf<'_>,
+        precision: Precision,
+        done: &dyn Fn(&[u8]),
+    ) -> std::result::Result<Self, Error> {
         let config = Config::read(gguf)?;
-        let loader = Loader { gguf, precision };
+        let loader = Loader { gguf, precision, done };
         Self::build(&loader, config)
             .map_err(|why| Error::model("has a GGUF file that does not fit its own header", why))
     }
@@ -123,6 +132,8 @@ impl Llama {
     fn build(loader: &Loader<'_, '_>, config: Config) -> std::result::Result<Self, String> {
         let (width, forward, head) = (config.width, config.forward, config.head_width);
         let (queries, keys) = (config.heads * head, config.kv_heads * head);
+        // The largest first, while nothing is beside what it is copied from.
+        let table = loader.product(loader.quantised("token_embd.weight", &[config.vocabulary, width])?)?;
         let mut layers = Vec::new();
         for layer in 0..config.layers {
             let name = |part: &str| format!("blk.{layer}.{part}");
@@ -140,7 +151,6 @@ impl Llama {
                 down: loader.matrix(&name("ffn_down.weight"), width, forward)?,
             });
         }
-        let table = loader.product(loader.quantised("token_embd.weight", &[config.vocabulary, width])?)?;
         // Without a head of its own the model's is the table.
         let head_of_its_own = loader.gguf.tensor("output.weight").is_some();
         let product = if head_of_its_own {
