@@ -41,7 +41,8 @@ impl Page {
             let mut found: Vec<String> = fs::read_dir(root().join(folder))
                 .unwrap()
                 .map(|entry| format!("{folder}/{}{name}", entry.unwrap().file_name().display()))
-                .filter(|path| path.ends_with(".md") && root().join(path).is_file())
+                .filter(|path| Path::new(path).extension().is_some_and(|end| end == "md"))
+                .filter(|path| root().join(path).is_file())
                 .collect();
             found.sort();
             paths.append(&mut found);
@@ -62,7 +63,7 @@ impl Page {
                 let language = info.split(',').next().unwrap();
                 open = !open;
                 if open {
-                    let above = prose.last().map_or("", |(_, line)| line);
+                    let above = prose.last().map_or("", |&(_, line)| line);
                     let not_run =
                         above.strip_prefix(NOT_RUN).map(|reason| reason.strip_suffix(" -->").unwrap());
                     blocks.push(Block { line: number + 1, language, not_run, text: String::new() });
@@ -103,7 +104,7 @@ fn fresh_copy(folder: &Path) -> PathBuf {
         fs::copy(&from, &to).unwrap();
         File::open(&to).unwrap().set_modified(from.metadata().unwrap().modified().unwrap()).unwrap();
     }
-    for model in ["minilm"] {
+    for model in ["minilm", "efficientnet-lite0", "smollm2", "whisper-tiny-en"] {
         let from = fdk_models::obtain(model).unwrap().join(model);
         let copied = Command::new("cp").arg("-a").arg(from).arg(copy.join("model-assets")).status();
         assert!(copied.unwrap().success());
