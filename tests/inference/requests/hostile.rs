@@ -559,8 +559,8 @@ pub(super) fn known(task: Task) -> Vec<Request> {
             format!("{{\"inputs\":{}}}", list(&quoted(&"!".repeat(1500)), 4000)),
         )],
         Task::Generate => {
-            let own: String = ('\u{F0000}'..='\u{FFFFD}').collect();
-            let message = quoted(&format!("<|im_end|>{}", &own[..262_000]));
+            let own: String = ('\u{FDD0}'..='\u{FDEF}').chain('\u{F0000}'..='\u{FFFFD}').collect();
+            let message = quoted(&format!("<|im_end|>{}", &own[..32 * 3 + 262_000]));
             let keys: Vec<String> = (0..400_000).map(|key| format!("\"{key}\":0")).collect();
             vec![
                 Request::json(
