@@ -26,6 +26,8 @@ struct Cross {
     query: String,
     documents: Vec<String>,
     scores: Vec<f32>,
+    /// Of each document by itself.
+    alone: Vec<f32>,
 }
 
 #[derive(Deserialize)]
@@ -122,17 +124,70 @@ fn heads_of_distilbert_and_roberta_score_as_the_reference() {
     }
 }
 
-#[test]
-fn labels_that_a_configuration_leaves_out_are_numbered() {
-    let (folder, listed) = assets("mood");
+/// A checkpoint with another configuration.
+fn configured(name: &str, change: impl FnOnce(&mut Value)) -> (tempfile::TempDir, Assets) {
+    let (folder, listed) = assets(name);
     let path = listed.path("config.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    config.as_object_mut().unwrap().remove("id2label");
-    config["num_labels"] = 3.into();
+    change(&mut config);
     fs::write(&path, config.to_string()).unwrap();
     // Without an entry nobody says what the file should be.
     fs::remove_file(folder.path().join("models.toml")).unwrap();
-    let model = Classifier::open(Assets::open(folder.path(), Some("mood")).unwrap()).unwrap();
+    let assets = Assets::open(folder.path(), Some(name)).unwrap();
+    (folder, assets)
+}
+
+#[test]
+fn a_single_label_is_judged_by_itself() {
+    let (_folder, assets) = assets("cross");
+    let model = Classifier::open(assets).unwrap();
+    let golden = &GOLDEN.cross;
+    let mut request = ClassifyRequest::new(golden.documents.clone());
+    // Among one label there is nothing to share.
+    for multi_label in [None, Some(true), Some(false)] {
+        request.multi_label = multi_label;
+        let reply = model.classify(&request, &Interrupt::never()).unwrap();
+        for (index, predictions) in reply.predictions.iter().enumerate() {
+            assert_eq!((predictions.len(), predictions[0].label.as_str()), (1, "LABEL_0"));
+            close(predictions[0].score, golden.alone[index], &golden.documents[index]);
+        }
+    }
+}
+
+#[test]
+fn a_problem_type_says_what_becomes_of_numbers() {
+    let open = |problem: &str| {
+        let (_folder, assets) = configured("mood", |config| config["problem_type"] = problem.into());
+        Classifier::open(assets).unwrap()
+    };
+    let (multi, plain) = (open("multi_label_classification"), open("regression"));
+    let mut request = ClassifyRequest::new(GOLDEN.mood.iter().map(|case| case.text.as_str()));
+    let scores = |model: &Classifier, request: &ClassifyRequest, case: usize| {
+        let reply = model.classify(request, &Interrupt::never()).unwrap();
+        reply.predictions[case].iter().map(|one| (one.label.clone(), one.score)).collect::<BTreeMap<_, _>>()
+    };
+    for (index, case) in GOLDEN.mood.iter().enumerate() {
+        request.multi_label = None;
+        for (label, score) in scores(&multi, &request, index) {
+            close(score, case.alone[&label], &case.text);
+        }
+        for (label, score) in scores(&plain, &request, index) {
+            close(1.0 / (1.0 + (-score).exp()), case.alone[&label], &case.text);
+        }
+        request.multi_label = Some(false);
+        for (label, score) in scores(&plain, &request, index) {
+            close(score, case.scores[&label], &case.text);
+        }
+    }
+}
+
+#[test]
+fn labels_that_a_configuration_leaves_out_are_numbered() {
+    let (_folder, assets) = configured("mood", |config| {
+        config.as_object_mut().unwrap().remove("id2label");
+        config["num_labels"] = 3.into();
+    });
+    let model = Classifier::open(assets).unwrap();
     let case = &GOLDEN.mood[0];
     let reply = model.classify(&ClassifyRequest::new([case.text.as_str()]), &Interrupt::never()).unwrap();
     assert_eq!(reply.predictions[0].len(), 3);

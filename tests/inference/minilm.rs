@@ -85,6 +85,9 @@ fn scores_are_the_softmax_and_the_logistic_curve_of_cosines() {
     request.multi_label = Some(true);
     let (_, score) = first(&request);
     assert!((score - 1.0 / (1.0 + ((fit.midpoint - cosines[0]) / fit.temperature).exp())).abs() < 1e-4);
+    // One label alone is judged by itself, as `ZeroShotClassificationPipeline` of transformers has it.
+    request = ClassifyRequest::new([text]).labels([labels[0]]);
+    assert!((first(&request).1 - score).abs() < 1e-6);
     let message = |request: &ClassifyRequest| {
         CLASSIFIER.classify(request, &Interrupt::never()).unwrap_err().to_string()
     };

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::linear_head::LinearHead;
 use crate::manifest::ZeroShot;
-use crate::models::family::Family;
+use crate::models::family::{Family, Scores};
 use crate::models::probability::{sigmoid, softmax};
 use crate::prediction::Prediction;
 use crate::prompts::Purpose;
@@ -36,7 +36,7 @@ pub struct ClassifyRequest {
     #[serde(default, deserialize_with = "labels")]
     pub labels: Option<Vec<String>>,
     /// Whether each label is judged by itself, so that several may hold or none; otherwise they share a probability of 1.
-    /// The checkpoint's own rule, or false, unless said.
+    /// The checkpoint's own rule, or false, unless said. A single label has no other to share with: it is judged by itself.
     #[serde(default)]
     pub multi_label: Option<bool>,
 }
@@ -62,7 +62,8 @@ impl ClassifyRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ClassifyReply {
-    /// One list for each text, for a single text as well: every label, the likeliest first.
+    /// One list for each text, for a single text as well: every label, the likeliest first. A score is a probability, but of a
+    /// checkpoint whose `problem_type` is `regression` the number itself.
     pub predictions: Vec<Vec<Prediction>>,
     /// The model's name.
     pub model: String,
@@ -160,14 +161,14 @@ fn by_head(
     request: &ClassifyRequest,
     interrupt: &Interrupt<'_>,
 ) -> Result<ClassifyReply, Error> {
-    let multi_label = request.multi_label.unwrap_or(model.family.is_multi_label());
+    let by = chosen(request, model.family.labels(), model.family.scores());
     let labels = Labels::of(model.family.labels());
     labels.check(request.inputs.len())?;
     let texts = model.tokenise("inputs", "", &request.inputs, true, interrupt)?;
     let mut predictions = vec![Vec::new(); texts.len()];
     model.run(&texts, Shortage::Refuse("inputs"), interrupt, |index, hidden| {
         let logits = model.logits(hidden)?.swap_remove(0);
-        predictions[index] = labels.sorted(scores(logits, multi_label));
+        predictions[index] = labels.sorted(scores(logits, by));
         Ok(())
     })?;
     Ok(ClassifyReply { predictions, model: model.name().to_owned(), usage: Usage::of(&texts, &[]) })
@@ -186,9 +187,10 @@ fn by_fitted_head(
     let labels = Labels::of(head.labels());
     labels.check(request.inputs.len())?;
     let (texts, ids) = model.vectors("inputs", &request.inputs, Purpose::Any, interrupt)?;
+    let by = chosen(request, head.labels(), Scores::among(head.labels().len()));
     let predict = |text: &Vec<f32>| {
         interrupt.check()?;
-        Ok(labels.sorted(scores(head.logits(text), request.multi_label == Some(true))))
+        Ok(labels.sorted(scores(head.logits(text), by)))
     };
     Ok(ClassifyReply {
         predictions: texts.iter().map(predict).collect::<Result<_, Error>>()?,
@@ -197,8 +199,21 @@ fn by_fitted_head(
     })
 }
 
-fn scores(logits: Vec<f32>, multi_label: bool) -> Vec<f32> {
-    if multi_label { logits.into_iter().map(sigmoid).collect() } else { softmax(&logits) }
+/// What a request wants of a head's numbers, or else their own rule.
+fn chosen(request: &ClassifyRequest, labels: &[String], own: Scores) -> Scores {
+    match request.multi_label {
+        Some(true) => Scores::Each,
+        Some(false) if labels.len() > 1 => Scores::Shared,
+        _ => own,
+    }
+}
+
+fn scores(logits: Vec<f32>, by: Scores) -> Vec<f32> {
+    match by {
+        Scores::Shared => softmax(&logits),
+        Scores::Each => logits.into_iter().map(sigmoid).collect(),
+        Scores::Plain => logits,
+    }
 }
 
 fn by_likeness(
@@ -212,15 +227,12 @@ fn by_likeness(
     shared.check(request.inputs.len())?;
     let (named, named_ids) = model.vectors("labels", labels, Purpose::Any, interrupt)?;
     let (texts, ids) = model.vectors("inputs", &request.inputs, Purpose::Any, interrupt)?;
+    let by = chosen(request, labels, Scores::among(labels.len()));
     let predict = |text: &Vec<f32>| {
         interrupt.check()?;
-        let cosines = named.iter().map(|label| dot(text, label));
-        let scores: Vec<f32> = if request.multi_label.unwrap_or(false) {
-            cosines.map(|cosine| sigmoid((cosine - fit.midpoint) / fit.temperature)).collect()
-        } else {
-            softmax(&cosines.map(|cosine| cosine / fit.temperature).collect::<Vec<_>>())
-        };
-        Ok(shared.sorted(scores))
+        // The midpoint is the same for all, so that it changes no share.
+        let logit = |label: &Vec<f32>| (dot(text, label) - fit.midpoint) / fit.temperature;
+        Ok(shared.sorted(scores(named.iter().map(logit).collect(), by)))
     };
     let mut usage = Usage::of(&ids, &[]);
     usage.tokens += named_ids.iter().map(|label| label.ids.len()).sum::<usize>();
@@ -309,5 +321,15 @@ mod tests {
         let one = Prediction { label: "".into(), score: f32::MIN_POSITIVE };
         let written = serde_json::to_string(&[one]).unwrap();
         assert!(written.len() <= SCORE_BYTES + 2, "{written}");
+    }
+
+    #[test]
+    fn a_single_label_is_judged_by_itself() {
+        let label = ["spam".to_owned()];
+        for multi_label in [None, Some(true), Some(false)] {
+            let request = ClassifyRequest { multi_label, ..ClassifyRequest::new(["a"]) };
+            let scores = scores(vec![2.0], chosen(&request, &label, Scores::among(1)));
+            assert_eq!(scores, [sigmoid(2.0)], "{multi_label:?}");
+        }
     }
 }

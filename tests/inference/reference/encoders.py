@@ -324,7 +324,10 @@ def main():
                 ids = [2, *asked, 3, *read, 3]
                 types = [0] * (len(asked) + 2) + [1] * (len(read) + 1)
                 scores.append(1 / (1 + math.exp(-sequence(tensors, kind, ids, types)[0])))
-            golden[name] = {"query": query, "documents": documents, "scores": digits(scores)}
+            # A text by itself, as a classifier with a single label reads it.
+            alone = [sequence(tensors, kind, ids, [0] * len(ids))[0] for ids in (ids_of(kind, text) for text in documents)]
+            alone = digits([1 / (1 + math.exp(-logit)) for logit in alone])
+            golden[name] = {"query": query, "documents": documents, "scores": digits(scores), "alone": alone}
         elif name == "names":
             golden[name] = [{"text": text, "entities": entities(tensors, labels, text)} for text in TEXTS]
         else:

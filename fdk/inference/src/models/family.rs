@@ -31,7 +31,25 @@ pub(crate) struct Family {
     architecture: String,
     /// The names of the classes, in the order of the head's outputs.
     labels: Vec<String>,
-    multi_label: bool,
+    scores: Scores,
+}
+
+/// What becomes of a head's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scores {
+    /// Probabilities of classes that exclude each other.
+    Shared,
+    /// A probability of each class by itself.
+    Each,
+    /// The numbers as they are: the model was trained to give these.
+    Plain,
+}
+
+impl Scores {
+    /// Of so many classes: a single one has no other to share with.
+    pub(crate) fn among(classes: usize) -> Self {
+        if classes == 1 { Self::Each } else { Self::Shared }
+    }
 }
 
 /// The sizes of an encoder, by the names that BERT's `config.json` gives them.
@@ -149,13 +167,19 @@ impl Family {
             config,
             architecture: head.architectures.into_iter().next().unwrap_or_default(),
             labels: labels.into_iter().map(|(_, label)| label).collect(),
-            multi_label: head.problem_type.as_deref() == Some("multi_label_classification"),
+            scores: Scores::Shared,
         };
         if family.labels.is_empty() && (family.is_sequence_classifier() || family.is_token_classifier()) {
             // transformers leaves out what it would call them, and how many they are when they are two.
             let count = head.num_labels.unwrap_or(2);
             family.labels = (0..count).map(|id| format!("LABEL_{id}")).collect();
         }
+        // As `TextClassificationPipeline` of transformers has it.
+        family.scores = match head.problem_type.as_deref() {
+            Some("regression") => Scores::Plain,
+            Some("multi_label_classification") => Scores::Each,
+            _ => Scores::among(family.labels.len()),
+        };
         family.check()?;
         Ok(family)
     }
@@ -203,9 +227,9 @@ impl Family {
         &self.labels
     }
 
-    /// Whether each class is judged by itself rather than against the others.
-    pub(crate) fn is_multi_label(&self) -> bool {
-        self.multi_label
+    /// What becomes of the head's numbers unless a request says otherwise.
+    pub(crate) fn scores(&self) -> Scores {
+        self.scores
     }
 }
 
@@ -283,6 +307,19 @@ mod tests {
     }
 
     #[test]
+    fn numbers_become_what_transformers_makes_of_them() {
+        let scores = |more: &str| roberta(&format!(r#", "pad_token_id": 1{more}"#)).unwrap().scores();
+        let (one, two) = (r#", "num_labels": 1"#, r#", "num_labels": 2"#);
+        let problem = |labels: &str, kind: &str| scores(&format!(r#"{labels}, "problem_type": "{kind}""#));
+        assert_eq!((scores(one), scores(two)), (Scores::Each, Scores::Shared));
+        assert_eq!(problem(two, "multi_label_classification"), Scores::Each);
+        assert_eq!(problem(two, "single_label_classification"), Scores::Shared);
+        assert_eq!(problem(one, "single_label_classification"), Scores::Each);
+        assert_eq!(problem(one, "regression"), Scores::Plain);
+        assert_eq!(problem(two, "regression"), Scores::Plain);
+    }
+
+    #[test]
     fn positions_that_begin_after_the_last_are_refused() {
         assert_eq!(roberta(r#", "pad_token_id": 10"#).unwrap().positions(), 1);
         for padding in [11, 12, 50, usize::MAX] {
@@ -306,7 +343,8 @@ mod tests {
             (8, 16, 12)
         );
         assert_eq!(family.labels(), ["a", "c", "k"]);
-        assert!(family.is_sequence_classifier() && !family.is_token_classifier() && !family.is_multi_label());
+        assert!(family.is_sequence_classifier() && !family.is_token_classifier());
+        assert_eq!(family.scores(), Scores::Shared);
         let name = "encoder.layer.1.attention.output.LayerNorm.weight";
         assert_eq!(distilbert_name(name), "transformer.layer.1.sa_layer_norm.weight");
         assert_eq!(distilbert_name("encoder.layer.0.output.dense.bias"), "transformer.layer.0.ffn.lin2.bias");
