@@ -167,3 +167,27 @@ fn what_a_folder_has_and_is_not_served_is_refused() {
     let pooling = json!({"pooling_mode_mean_tokens": true, "include_prompt": false});
     assert_eq!(message(&[prompts(), ("1_Pooling/config.json", pooling)]), "the model cannot be served");
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_not_passed_over() {
+    for name in [
+        "config_sentence_transformers.json",
+        "sentence_bert_config.json",
+        "tokenizer_config.json",
+        "modules.json",
+    ] {
+        let (folder, assets) = folder(&[]);
+        let path = folder.path().join("names").join(name);
+        let message = || {
+            let error = Embedder::open(assets.clone()).unwrap_err();
+            assert!(std::error::Error::source(&error).is_some(), "it says why");
+            error.to_string()
+        };
+        // A folder is no file that can be read, for any user.
+        fs::create_dir(&path).unwrap();
+        assert_eq!(message(), format!("the model has no readable {name}"));
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, "{").unwrap();
+        assert_eq!(message(), format!("the model has a {name} that does not parse"));
+    }
+}

@@ -5,6 +5,7 @@ use crate::error::Error;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 
 const NAME: &str = "config_sentence_transformers.json";
 
@@ -43,7 +44,8 @@ impl Prompts {
     pub(crate) fn read(assets: &Assets) -> Result<Self, Error> {
         match fs::read(assets.path(NAME)) {
             Ok(text) => Self::parse(&text),
-            Err(_) => Ok(Self::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Error::model(&format!("has no readable {NAME}"), error)),
         }
     }
 

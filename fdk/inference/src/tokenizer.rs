@@ -7,6 +7,7 @@ use crate::prepared::Prepared;
 use crate::wordpiece::WordPiece;
 use serde_json::Value;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tokenizers::tokenizer::{Encoding, PostProcessor as _, TruncationDirection};
@@ -281,7 +282,11 @@ fn closing(tokenizer: &tokenizers::Tokenizer) -> tokenizers::Result<usize> {
 pub(crate) fn limit(assets: &Assets) -> Result<usize, Error> {
     let positions = Family::read(assets)?.positions();
     let stated = |name: &str, key: &str| -> Result<Option<usize>, Error> {
-        let Ok(text) = fs::read(assets.path(name)) else { return Ok(None) };
+        let text = match fs::read(assets.path(name)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::model(&format!("has no readable {name}"), error)),
+        };
         let config: Value = serde_json::from_slice(&text)
             .map_err(|error| Error::model(&format!("has a {name} that does not parse"), error))?;
         // Some state a limit of 1e30, which is none.
