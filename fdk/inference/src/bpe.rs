@@ -258,27 +258,36 @@ fn kind(value: crate::gguf::Value<'_>) -> u64 {
     }
 }
 
+/// GPT-2's expression, as llama.cpp writes it. White space at the end that it leaves is a piece as well.
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)";
+
 /// How a text is cut before its pieces are merged, by the name that llama.cpp has for it (`llama-vocab.cpp`).
 fn pre_tokenizer(name: &str) -> Result<PreTokenizerWrapper, String> {
     // ByteLevel's own expression is GPT-2's. No space is put before a text: that is what it does unless told.
     let gpt2 = ByteLevel::new(false, true, true);
-    let by = |expression: &str| {
-        let pattern = SplitPattern::Regex(expression.to_owned());
-        let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false);
-        let split = split.map_err(|error| error.to_string())?;
-        Ok(Sequence::new(vec![split.into(), ByteLevel::new(false, true, false).into()]).into())
+    // Each expression cuts the pieces that the one before it left.
+    let by = |expressions: &[&str]| {
+        let mut parts: Vec<PreTokenizerWrapper> = Vec::new();
+        for expression in expressions {
+            let pattern = SplitPattern::Regex((*expression).to_owned());
+            let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false);
+            parts.push(split.map_err(|error| error.to_string())?.into());
+        }
+        parts.push(ByteLevel::new(false, true, false).into());
+        Ok(Sequence::new(parts).into())
     };
     match name {
-        "gpt-2" | "default" => Ok(gpt2.into()),
+        "gpt-2" => Ok(gpt2.into()),
         "smollm" => Ok(Sequence::new(vec![Digits::new(true).into(), gpt2.into()]).into()),
-        "llama-bpe" => by(
+        "default" => by(&[r"[\p{P}$+<=>^~|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"]),
+        "llama-bpe" => by(&[
             r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
-        "qwen2" => by(
+        ]),
+        "qwen2" => by(&[
             r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ),
+        ]),
         other => Err(format!(
-            "the GGUF's texts are cut as '{other}' has it; gpt-2, smollm, llama-bpe and qwen2 are served"
+            "the GGUF's texts are cut as '{other}' has it; default, gpt-2, smollm, llama-bpe and qwen2 are served"
         )),
     }
 }
@@ -374,6 +383,25 @@ pub(crate) mod tests {
         assert!(bpe.sorted().is_sorted_by_key(|placed| bpe.bytes(placed.token)));
     }
 
+    /// llama.cpp's own answers: `tests/inference/reference/pre_tokenizers.py`.
+    #[test]
+    fn texts_are_cut_as_llama_cpp_cuts_them_by_default() {
+        #[derive(serde::Deserialize)]
+        struct Case {
+            text: String,
+            ids: Vec<u32>,
+        }
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/inference");
+        let file = std::fs::read(folder.join("golden/default_pre.gguf")).unwrap();
+        let bpe = Bpe::read(&Gguf::parse(&file).unwrap()).unwrap();
+        let cases = std::fs::read(folder.join("golden/default_pre.json")).unwrap();
+        let cases: Vec<Case> = serde_json::from_slice(&cases).unwrap();
+        assert!(cases.len() > 200);
+        for case in cases {
+            assert_eq!(bpe.plain(&case.text).unwrap(), case.ids, "{:?}", case.text);
+        }
+    }
+
     #[test]
     fn a_vocabulary_of_another_kind_is_refused_by_name() {
         let refusal = |from: &str, to: &str| {
@@ -389,7 +417,7 @@ pub(crate) mod tests {
         );
         assert_eq!(
             refusal("smollm", "tekken"),
-            "the GGUF's texts are cut as 'tekken' has it; gpt-2, smollm, llama-bpe and qwen2 are served"
+            "the GGUF's texts are cut as 'tekken' has it; default, gpt-2, smollm, llama-bpe and qwen2 are served"
         );
     }
 
