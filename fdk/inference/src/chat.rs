@@ -5,10 +5,15 @@ use crate::bpe::Bpe;
 use crate::error::Error;
 use crate::gguf::Gguf;
 use crate::interrupt::Interrupt;
+use jiff::Timestamp;
+use jiff::fmt::strtime::{BrokenDownTime, Config};
+use jiff::tz::TimeZone;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Kwargs, Serde, Value};
 use minijinja::{Environment, ErrorKind, context};
 use serde::{Deserialize, Serialize};
+use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+use std::error::Error as StdError;
 use std::collections::HashSet;
 use std::{fmt, io};
 
@@ -67,8 +72,12 @@ impl Chat {
     /// The template of a GGUF; `None` of a model that was not trained to chat.
     pub(crate) fn read(gguf: &Gguf<'_>, bpe: &Bpe) -> Result<Option<Self>, Error> {
         let Some(template) = gguf.text("tokenizer.chat_template") else { return Ok(None) };
+        Self::new(template, bpe.marks(), Timestamp::now).map(Some)
+    }
+
+    fn new(template: &str, (begin, end): (&str, &str), now: fn() -> Timestamp) -> Result<Self, Error> {
         let mut environment = Environment::new();
-        // As Hugging Face's libraries set Jinja up.
+        // As transformers sets Jinja up (`render_jinja_template`).
         environment.set_syntax(
             SyntaxConfig::builder()
                 .trim_blocks(true)
@@ -78,14 +87,23 @@ impl Chat {
         );
         environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        environment.add_function("raise_exception", |message: Value| -> Result<Value, minijinja::Error> {
+            // A message of ours is one line.
+            let why = message.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            Err(failed("the messages are refused", Refused(why)))
         });
+        environment.add_function("strftime_now", move |format: String| {
+            // A function's container has no other zone.
+            let now = BrokenDownTime::from(&now().to_zoned(TimeZone::UTC));
+            // As in C, what is no directive stays as it is.
+            now.to_string_with_config(&Config::new().lenient(true), format)
+                .map_err(|error| failed("the time cannot be written", error))
+        });
+        environment.add_filter("tojson", to_json);
         environment
-            .add_template_owned(TEMPLATE, template.to_owned())
+            .add_template_owned(TEMPLATE, without_generation(template))
             .map_err(|error| Error::model("has a chat template that does not parse", error))?;
-        let (begin, end) = bpe.marks();
-        Ok(Some(Self { environment, begin: begin.into(), end: end.into() }))
+        Ok(Self { environment, begin: begin.into(), end: end.into() })
     }
 
     /// The text of a conversation, ready for the model's reply. Where a message spells a control token, it stays text. The
@@ -108,33 +126,121 @@ impl Chat {
                 &guarded
             }
         };
+        Ok(Prompt { text: self.render(messages, interrupt)?, guard })
+    }
+
+    fn render(&self, messages: &[Message], interrupt: &Interrupt<'_>) -> Result<String, Error> {
         let template = self.environment.get_template(TEMPLATE);
-        let mut paper = Paper { text: Vec::new(), interrupt };
+        let mut output = Output { text: Vec::new(), interrupt };
         let rendered = template.and_then(|template| {
             let context = context! {
                 messages => Value::from(Serde(messages)),
+                tools => Value::from(()),
+                documents => Value::from(()),
                 add_generation_prompt => true,
                 bos_token => self.begin.as_str(),
                 eos_token => self.end.as_str(),
             };
-            template.render_captured_to(context, &mut paper).map(drop)
+            template.render_captured_to(context, &mut output).map(drop)
         });
         interrupt.check()?;
-        if paper.text.len() > PROMPT_BYTES {
+        if output.text.len() > PROMPT_BYTES {
             let message = format!(
                 "the model's chat template makes over {PROMPT_BYTES} bytes of them: send fewer or shorter ones"
             );
             return Err(Error::input("messages", message));
         }
-        // Templates refuse what they were not made for, such as two messages of the user in a row.
         rendered.map_err(|error| {
-            let why = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
-            Error::input("messages", format!("the model's chat template refuses them: {why}"))
-        })?;
-        let text = String::from_utf8(paper.text)
-            .map_err(|error| Error::model("has a chat template that writes no text", error))?;
-        Ok(Prompt { text, guard })
+            let first: &(dyn StdError + 'static) = &error;
+            let mut causes = std::iter::successors(Some(first), |&cause| cause.source());
+            // Templates refuse what they were not made for, such as two messages of the user in a row.
+            if let Some(Refused(why)) = causes.find_map(|cause| cause.downcast_ref::<Refused>()) {
+                return Error::input("messages", format!("the model's chat template refuses them: {why}"));
+            }
+            // One without an end has none for the first conversation either, which is computed at start.
+            if error.kind() == ErrorKind::OutOfFuel {
+                let why =
+                    "the model's chat template takes too many steps over them: send fewer or shorter ones";
+                return Error::input("messages", why);
+            }
+            Error::model("has a chat template that fails", error)
+        })        })?;
+        String::from_utf8(output.text)
+            .map_err(|error| Error::model("has a chat template that writes no text", error))
     }
+}
+
+/// What a template says of messages that it does not take.
+#[derive(Debug)]
+struct Refused(String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Refused {}
+
+fn failed(what: &'static str, source: impl StdError + Send + Sync + 'static) -> minijinja::Error {
+    minijinja::Error::new(ErrorKind::InvalidOperation, what).with_source(source)
+}
+
+/// JSON as Python writes it: minijinja's own filter escapes what HTML would misread.
+#[expect(clippy::needless_pass_by_value, reason = "filters of minijinja take their options so")]
+fn to_json(value: &Value, options: Kwargs) -> Result<String, minijinja::Error> {
+    let indent: Option<u8> = options.get("indent")?;
+    // The only one that is written.
+    if options.get::<Option<bool>>("ensure_ascii")? == Some(true) {
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "tojson escapes no letters"));
+    }
+    options.assert_all_used()?;
+    let mut json = Vec::new();
+    let written = match indent {
+        None => value.serialize(&mut Serializer::with_formatter(&mut json, Spaced)),
+        Some(indent) => {
+            let indent = " ".repeat(indent.into());
+            let pretty = PrettyFormatter::with_indent(indent.as_bytes());
+            value.serialize(&mut Serializer::with_formatter(&mut json, pretty))
+        }
+    };
+    written.map_err(|error| failed("the value is no JSON", error))?;
+    String::from_utf8(json).map_err(|error| failed("the value is no JSON", error))
+}
+
+/// A space after each comma and colon.
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.begin_array_value(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+}
+
+/// The template, with blocks that do nothing for `{% generation %}`: by those transformers finds what the assistant said.
+fn without_generation(template: &str) -> String {
+    let mut parts = template.split("{%");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (tag, after) = part.split_at(part.find("%}").unwrap_or_default());
+        let name = tag.trim_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '+'));
+        plain.push_str("{%");
+        if matches!(name, "generation" | "endgeneration") {
+            plain.push_str(&tag.replace("generation", "with"));
+        } else {
+            plain.push_str(tag);
+        }
+        plain.push_str(after);
+    }
+    plain
 }
 
 impl fmt::Debug for Chat {
@@ -143,13 +249,13 @@ impl fmt::Debug for Chat {
     }
 }
 
-/// What a template writes on, as long as somebody waits for it and there is room.
-struct Paper<'a> {
+/// What a template writes, as long as somebody waits for it and there is room.
+struct Output<'a> {
     text: Vec<u8>,
     interrupt: &'a Interrupt<'a>,
 }
 
-impl io::Write for Paper<'_> {
+impl io::Write for Output<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.interrupt.check().map_err(io::Error::other)?;
         if self.text.len() > PROMPT_BYTES {
@@ -192,6 +298,81 @@ fn disarm(text: &str, guard: char, bpe: &Bpe) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::LazyLock;
+
+    #[derive(Deserialize)]
+    struct Golden {
+        now: String,
+        begin: String,
+        end: String,
+        templates: Vec<Template>,
+    }
+
+    #[derive(Deserialize)]
+    struct Template {
+        name: String,
+        template: String,
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        messages: Vec<Message>,
+        /// What transformers makes of them …
+        text: Option<String>,
+        /// … or says of them; of neither the template fails.
+        refused: Option<String>,
+    }
+
+    /// `reference/chat_templates.py` made it.
+    static GOLDEN: LazyLock<Golden> = LazyLock::new(|| {
+        serde_json::from_str(include_str!("../../../tests/inference/golden/chat_templates.json")).unwrap()
+    });
+
+    fn chat(template: &str) -> Chat {
+        Chat::new(template, (&GOLDEN.begin, &GOLDEN.end), || GOLDEN.now.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn templates_make_what_transformers_makes_of_them() {
+        assert!(GOLDEN.templates.len() > 8);
+        for Template { name, template, cases } in &GOLDEN.templates {
+            for case in cases {
+                match (chat(template).render(&case.messages, &Interrupt::never()), &case.text, &case.refused) {
+                    (Ok(found), Some(text), None) => assert_eq!(&found, text, "{name}"),
+                    (Err(error), None, Some(why)) => {
+                        assert_eq!(error.path(), Some("messages"), "{name}");
+                        let message = format!("the model's chat template refuses them: {why}");
+                        assert_eq!(error.to_string(), message);
+                    }
+                    (Err(error), None, None) => {
+                        assert!(!error.is_input(), "{name}: {error}");
+                        assert_eq!(error.to_string(), "the model has a chat template that fails");
+                    }
+                    (found, _, _) => panic!("{name}: {found:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_says_where_in_the_template_it_is() {
+        let error = chat("a\n{{ nothing(messages) }}").render(&[], &Interrupt::never()).unwrap_err();
+        let why = error.source().unwrap().to_string();
+        assert_eq!(why, "unknown function: nothing is unknown (in chat:2)");
+    }
+
+    #[test]
+    fn a_conversation_may_be_too_long_for_a_template() {
+        let template =
+            "{% for one in messages %}{% for other in messages %}{{ one.role }}{% endfor %}{% endfor %}";
+        let error = chat(template).render(&vec![Message::new(Role::User, ""); 2000], &Interrupt::never()).unwrap_err();
+        assert_eq!(error.path(), Some("messages"));
+        assert_eq!(
+            error.to_string(),
+            "the model's chat template takes too many steps over them: send fewer or shorter ones"
+        );
+    }
 
     #[test]
     fn a_guard_is_the_first_character_that_no_message_has() {
@@ -211,10 +392,10 @@ mod tests {
         use std::io::Write as _;
         let late = || true;
         let interrupt = Interrupt::when(&late);
-        assert!(Paper { text: Vec::new(), interrupt: &interrupt }.write(b"a").is_err());
+        assert!(Output { text: Vec::new(), interrupt: &interrupt }.write(b"a").is_err());
         let never = Interrupt::never();
-        let mut paper = Paper { text: Vec::new(), interrupt: &never };
-        assert_eq!(paper.write(&vec![b'a'; PROMPT_BYTES + 1]).unwrap(), PROMPT_BYTES + 1);
-        assert!(paper.write(b"a").is_err());
+        let mut output = Output { text: Vec::new(), interrupt: &never };
+        assert_eq!(output.write(&vec![b'a'; PROMPT_BYTES + 1]).unwrap(), PROMPT_BYTES + 1);
+        assert!(output.write(b"a").is_err());
     }
 }
