@@ -164,7 +164,7 @@ impl Chat {
                 return Error::input("messages", why);
             }
             Error::model("has a chat template that fails", error)
-        })        })?;
+        })?;
         String::from_utf8(output.text)
             .map_err(|error| Error::model("has a chat template that writes no text", error))
     }
