@@ -145,9 +145,9 @@ impl Random {
                 list.push(',');
             }
             if same {
-                list += &one
+                list += &one;
             } else {
-                list += &self.string(most / 8)
+                list += &self.string(most / 8);
             }
             if list.len() > BODY {
                 break;
@@ -170,21 +170,13 @@ impl Random {
             3 => list("\"\"", count),
             4 => list("{\"\":0}", count / 3),
             5 => list("[[]]", count / 2),
-            6 => self.keys(count / 8),
+            6 => keys(count / 8),
             7 => self.string(BODY),
             8 => self.word(&["null", "true", "1e400", "-0", "1e-9", "NaN", "99999999999999999999999", "-1"]),
             9 => "9".repeat(count),
             10 => list("{\"type\":\"text\",\"text\":\"\"}", count / 20),
             _ => self.schema(BODY),
         }
-    }
-
-    fn keys(&mut self, count: usize) -> String {
-        let mut object = String::from("{");
-        for key in 0..count {
-            let _ = write!(object, "{}\"{key}\":0", if key > 0 { "," } else { "" });
-        }
-        object + "}"
     }
 
     /// An object of these fields; now and then one is not what it should be, is twice there, or is none that is known.
@@ -238,7 +230,7 @@ impl Random {
             10 => format!("{{\"type\":\"array\",\"minItems\":{count},\"items\":{one}}}"),
             11 => format!("{{\"type\":\"string\",\"minLength\":{}}}", self.size(100_000)),
             12 => format!("{{\"properties\":{{{}:{one}}}}}", self.string(1000)),
-            13 => self.keys(count),
+            13 => keys(count),
             14 => "{\"type\":[\"string\",\"integer\",\"null\",\"object\",\"array\"]}".into(),
             _ => one,
         }
@@ -614,6 +606,14 @@ pub(super) fn known(task: Task) -> Vec<Request> {
             vec![Request::json("/transcribe", format!("{{\"audio\":\"UklGRg==\",\"prompt\":{prompt}}}"))]
         }
     }
+}
+
+fn keys(count: usize) -> String {
+    let mut object = String::from("{");
+    for key in 0..count {
+        let _ = write!(object, "{}\"{key}\":0", if key > 0 { "," } else { "" });
+    }
+    object + "}"
 }
 
 fn list(one: &str, count: usize) -> String {
