@@ -149,6 +149,20 @@ fn other_bytes_are_refused_and_nothing_is_left() {
 }
 
 #[test]
+fn a_model_is_written_into_its_own_folder_alone() {
+    let hub = Hub::start(Served { bytes: CONTENT, cut_after: WHOLE, ranges: true });
+    let around = tempfile::tempdir().unwrap();
+    let folder = around.path().join("a/model-assets");
+    fs::create_dir_all(&folder).unwrap();
+    let manifest = fs::read_to_string(assets(FROM_HUB).path().join("models.toml")).unwrap();
+    fs::write(folder.join("models.toml"), manifest.replace("[m]", "['../../escaped']")).unwrap();
+    let output = fetch(&folder, &hub.url);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("[\"../../escaped\"] is no name of a folder"), "{}", said(&output));
+    assert!(!around.path().join("escaped").exists() && hub.requests().is_empty());
+}
+
+#[test]
 fn a_failure_names_each_source_and_the_remedy() {
     let folder = assets(&format!("{{ wheel = \"no-such-model-xyz==1\", folder = \"m\" }}, {FROM_HUB}"));
     // A port that nobody listens on.

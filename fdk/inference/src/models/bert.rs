@@ -126,7 +126,7 @@ mod tests {
     fn vectors_are_those_of_candle_transformers() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/inference/checkpoints");
         for name in ["cross", "names"] {
-            let family = Family::read(&Assets::unlisted(&folder, name).unwrap()).unwrap();
+            let family = Family::read(&Assets::unlisted(&folder, name).unwrap().unwrap()).unwrap();
             let file = std::fs::read(folder.join(name).join("model.safetensors")).unwrap();
             let weights = VarBuilder::from_buffered_safetensors(file, DType::F32, &Device::Cpu).unwrap();
             let ours = Bert::load(&weights, &family).unwrap();
