@@ -3,6 +3,7 @@
 use crate::function::{self, Function};
 use crate::images::{self, Image};
 use crate::platform::Platform;
+use crate::sandbox::USER;
 use crate::store::model::{App, Func, Trigger};
 use crate::store::{Refusal, Window};
 use crate::{Error, Result, compile, invoke};
@@ -37,20 +38,26 @@ pub(crate) fn image(function: &Function, executable: PathBuf, assets: Option<Pat
     }
 }
 
-/// Lets everybody read a model that root fetched, as the Dockerfile does: within its walls a function is user 1000.
-fn open_to_all(folder: &Path) -> std::io::Result<()> {
+/// Refuses a model that not everybody may read: within its walls a function is another user than root. Its files may be
+/// somebody's own, or other names of theirs, and so nothing is changed here.
+fn check_readable(model: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let mut permissions = entry.metadata()?.permissions();
-        let folder = entry.file_type()?.is_dir();
-        let wanted = permissions.mode() | if folder { 0o055 } else { 0o044 };
-        if wanted != permissions.mode() {
-            permissions.set_mode(wanted);
-            std::fs::set_permissions(entry.path(), permissions)?;
+    let mut left = vec![model.to_owned()];
+    while let Some(path) = left.pop() {
+        let failed = |error: std::io::Error| Error::failed(format!("{}: {error}", path.display()));
+        let found = std::fs::metadata(&path).map_err(failed)?;
+        let needed = if found.is_dir() { 0o005 } else { 0o004 };
+        if found.permissions().mode() & needed != needed {
+            return Err(Error::failed(format!(
+                "{}: only its owner may read it, and a function is user {USER}: run `chmod -R a+rX {}`",
+                path.display(),
+                model.display()
+            )));
         }
-        if folder {
-            open_to_all(&entry.path())?;
+        if !path.is_symlink() && found.is_dir() {
+            let entries = std::fs::read_dir(&path).map_err(failed)?;
+            let own = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+            left.extend(entries.flatten().filter(|entry| !own(&entry.file_name())).map(|entry| entry.path()));
         }
     }
     Ok(())
@@ -62,8 +69,7 @@ pub(crate) async fn build(platform: &Platform, function: &Function) -> Result<(I
     if let (Some(assets), Some(model)) = (&assets, function.model())
         && rustix::process::geteuid().is_root()
     {
-        let folder = assets.join(model);
-        open_to_all(&folder).map_err(|error| Error::failed(format!("{}: {error}", folder.display())))?;
+        check_readable(&assets.join(model))?;
     }
     let executable = compile::build_while_serving(function).await?;
     let image = image(function, executable.clone(), assets);
@@ -113,4 +119,48 @@ pub(crate) fn register(platform: &Platform, app: &str, function: &Function, imag
         }
     }
     Ok(func.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_model_that_only_its_owner_may_read_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (model, own) = (folder.path().join("m"), folder.path().join("own"));
+        fs::create_dir_all(model.join("1_Pooling")).unwrap();
+        fs::write(model.join("1_Pooling/config.json"), "{}").unwrap();
+        fs::write(&own, "weights").unwrap();
+        let mode = |path: &Path, mode: u32| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        for path in [&model, &model.join("1_Pooling")] {
+            mode(path, 0o755);
+        }
+        mode(&model.join("1_Pooling/config.json"), 0o644);
+        fs::write(model.join(".lock"), "").unwrap();
+        mode(&model.join(".lock"), 0o600);
+        check_readable(&model).unwrap();
+        // Another name of a file of the user's own, and a link to it.
+        mode(&own, 0o600);
+        let links: [fn(&Path, &Path) -> std::io::Result<()>; 2] =
+            [|from, to| fs::hard_link(from, to), |from, to| std::os::unix::fs::symlink(from, to)];
+        for link in links {
+            let weights = model.join("w");
+            link(&own, &weights).unwrap();
+            assert_eq!(
+                check_readable(&model).unwrap_err().to_string(),
+                format!(
+                    "{}: only its owner may read it, and a function is user 1000: run `chmod -R a+rX {}`",
+                    weights.display(),
+                    model.display()
+                )
+            );
+            assert_eq!(fs::metadata(&own).unwrap().permissions().mode() & 0o777, 0o600);
+            fs::remove_file(weights).unwrap();
+        }
+        mode(&model, 0o700);
+        assert!(check_readable(&model).is_err());
+    }
 }
