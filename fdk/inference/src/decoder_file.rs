@@ -5,34 +5,27 @@
 
 use crate::assets::Assets;
 use crate::error::Error;
-use crate::gguf::Gguf;
+use crate::gguf::{Gguf, Tensor};
 use crate::map::MappedFile;
-#[cfg(target_arch = "x86_64")]
-use {
-    crate::gguf::Tensor,
-    crate::models::llama::Config,
-    crate::prepared::{self, Maker, Origin, Prepared},
-    candle_core::quantized::GgmlDType,
-    fdk_kernels::numbers::Numbers,
-    fdk_kernels::quantised::{Format, Matrix},
-};
+use crate::models::llama::{Config, tensors};
+use crate::prepared::{self, Maker, Origin, Prepared};
+use candle_core::quantized::GgmlDType;
+use fdk_kernels::numbers::Numbers;
+use fdk_kernels::quantised::{Format, Matrix};
 
 /// The table that has the GGUF's header.
-#[cfg(target_arch = "x86_64")]
 const HEADER: &str = "gguf";
 
 /// A decoder's weights and all that belongs to them.
 #[derive(Debug)]
 pub(crate) enum DecoderFile {
     Gguf(MappedFile),
-    #[cfg(target_arch = "x86_64")]
     Prepared(Prepared, Numbers<u8>),
 }
 
 impl DecoderFile {
     /// Maps the model's prepared file, or else its GGUF.
     pub(crate) fn open(assets: &Assets) -> Result<Self, Error> {
-        #[cfg(target_arch = "x86_64")]
         if let Some(file) = assets.prepared(prepared::DECODER)? {
             return Self::prepared(file);
         }
@@ -41,7 +34,6 @@ impl DecoderFile {
 
     /// As [`DecoderFile::open`], to reckon with alone: a prepared file's content is not looked at, which takes long.
     pub(crate) fn look(assets: &Assets) -> Result<Self, Error> {
-        #[cfg(target_arch = "x86_64")]
         if let Ok(file) = Prepared::map(&assets.path(prepared::FILE_NAME))
             && file.kind() == prepared::DECODER
         {
@@ -55,7 +47,6 @@ impl DecoderFile {
         Ok(Self::Gguf(file.map_err(|error| Error::model("has no readable GGUF file", error))?))
     }
 
-    #[cfg(target_arch = "x86_64")]
     fn prepared(file: Prepared) -> Result<Self, Error> {
         let header = file.numbers(HEADER)?;
         Ok(Self::Prepared(file, header))
@@ -65,7 +56,6 @@ impl DecoderFile {
     pub(crate) fn gguf(&self) -> Result<Gguf<'_>, Error> {
         match self {
             Self::Gguf(file) => Gguf::parse(file),
-            #[cfg(target_arch = "x86_64")]
             Self::Prepared(_, header) => Gguf::header(header.get()),
         }
     }
@@ -74,7 +64,6 @@ impl DecoderFile {
     pub(crate) fn precision(&self) -> Option<&str> {
         match self {
             Self::Gguf(_) => None,
-            #[cfg(target_arch = "x86_64")]
             Self::Prepared(file, _) => Some(file.precision()),
         }
     }
@@ -87,9 +76,9 @@ impl DecoderFile {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 impl DecoderFile {
     /// A matrix for the kernels, in place where it is prepared. `gguf` is this file's.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn matrix(
         &self,
         gguf: &Gguf<'_>,
@@ -119,6 +108,7 @@ impl DecoderFile {
     }
 
     /// A vector, which files keep in f32.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn vector(&self, gguf: &Gguf<'_>, name: &str) -> Result<Vec<f32>, String> {
         let tensor = tensor(gguf, name)?;
         if tensor.dtype() != Some(GgmlDType::F32) {
@@ -169,14 +159,14 @@ impl DecoderFile {
 }
 
 /// A decoder's tables, of its GGUF; `None` for one that the kernels do not run.
-#[cfg(target_arch = "x86_64")]
 pub(crate) fn tables(assets: &Assets) -> Result<Option<Maker>, Error> {
     let DecoderFile::Gguf(file) = DecoderFile::original(assets)? else { return Ok(None) };
     let gguf = Gguf::parse(&file)?;
     let config = Config::read(&gguf)?;
     let quantised =
         |tensor: &Tensor<'_>| tensor.dtype() == Some(GgmlDType::F32) || matrix_format(tensor).is_some();
-    if config.halves || !gguf.tensors().all(|(_, tensor)| quantised(tensor)) {
+    let alone = tensors::for_candle_alone(&gguf).is_some();
+    if config.halves || alone || !gguf.tensors().all(|(_, tensor)| quantised(tensor)) {
         return Ok(None);
     }
     let fails =
@@ -208,7 +198,6 @@ pub(crate) fn tables(assets: &Assets) -> Result<Option<Maker>, Error> {
 }
 
 /// The kernels' format of a tensor, where it is a matrix of one.
-#[cfg(target_arch = "x86_64")]
 fn matrix_format(tensor: &Tensor<'_>) -> Option<(Format, usize, usize)> {
     match tensor.dimensions() {
         &[rows, columns] => Some((format(tensor)?, rows, columns)),
@@ -216,7 +205,6 @@ fn matrix_format(tensor: &Tensor<'_>) -> Option<(Format, usize, usize)> {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 fn format(tensor: &Tensor<'_>) -> Option<Format> {
     match tensor.dtype() {
         Some(GgmlDType::Q4_0) => Some(Format::Q4_0),

@@ -45,6 +45,9 @@ impl LinearHead {
             .filter(|labels: &Vec<String>| !labels.is_empty())
             .ok_or_else(|| refuse("its metadata has no list of labels"))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| refuse(&error.to_string()))?;
+        if let Some(odd) = tensors.names().into_iter().find(|name| !["weight", "bias"].contains(name)) {
+            return Err(refuse(&format!("it has the tensor {odd:?}")));
+        }
         let tensor = |name: &str| tensors.tensor(name).map_err(|error| refuse(&error.to_string()));
         let (weight, bias) = (tensor("weight")?, tensor("bias")?);
         let width = match (weight.dtype(), weight.shape(), bias.dtype(), bias.shape()) {
@@ -122,6 +125,13 @@ mod tests {
         assert_eq!(
             refusal(),
             "H is no head for classifying: its metadata has no list of labels; make one with `cargo fdk assets fit-head`"
+        );
+        let tensors = [("scale", TensorView::new(Dtype::F32, vec![1, 1], &weight).unwrap())];
+        let metadata = HashMap::from([(LABELS.to_owned(), "[\"a\"]".to_owned())]);
+        std::fs::write(&path, safetensors::serialize(tensors, Some(metadata)).unwrap()).unwrap();
+        assert_eq!(
+            refusal(),
+            "H is no head for classifying: it has the tensor \"scale\"; make one with `cargo fdk assets fit-head`"
         );
     }
 }

@@ -25,7 +25,6 @@ pub mod numbers;
 #[cfg(target_arch = "x86_64")]
 mod pairs;
 pub mod portions;
-#[cfg(target_arch = "x86_64")]
 pub mod quantised;
 pub mod rows;
 pub mod team;

@@ -1,7 +1,7 @@
 //! The Llama family on the fused kernels, behind the trait that the candle graph is behind.
 
 use super::decoder::{Cache, Decoder, Logits};
-use super::llama::Config;
+use super::llama::{Config, tensors};
 use crate::decoder_file::DecoderFile;
 use crate::error::Error;
 use crate::gguf::Gguf;
@@ -27,6 +27,9 @@ impl FusedLlama {
         if config.halves {
             return Err("its positions turn the halves of heads".into());
         }
+        if let Some(odd) = tensors::for_candle_alone(gguf) {
+            return Err(format!("it has {odd}"));
+        }
         let shape = Shape {
             hidden: config.width,
             layers: config.layers,
@@ -43,11 +46,6 @@ impl FusedLlama {
         let mut layers = Vec::with_capacity(shape.layers);
         for layer in 0..shape.layers {
             let name = |part: &str| format!("blk.{layer}.{part}");
-            let odd =
-                ["attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_q_norm.weight", "attn_k_norm.weight"];
-            if let Some(odd) = odd.iter().find(|odd| gguf.tensor(&name(odd)).is_some()) {
-                return Err(format!("it has {odd}"));
-            }
             let matrix = |part: &str, rows, columns| file.matrix(gguf, &name(part), rows, columns);
             layers.push(Layer {
                 attention_norm: file.vector(gguf, &name("attn_norm.weight"))?,

@@ -5,6 +5,7 @@
 //! one of byte-level BPE that is read. That of Llama 1 and 2 and of Mistral is `SentencePiece`'s, and is refused.
 
 mod config;
+pub(crate) mod tensors;
 
 pub(crate) use config::{Config, SUPPORTED};
 

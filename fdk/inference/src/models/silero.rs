@@ -25,6 +25,25 @@ const WIDTH: usize = 128;
 /// Chunks that are transformed together; the interrupt is asked between.
 const BATCH: usize = 64;
 
+/// The tensors of its file, all of which it computes with.
+const TENSORS: [&str; 15] = [
+    "stft_conv.weight",
+    "conv1.weight",
+    "conv1.bias",
+    "conv2.weight",
+    "conv2.bias",
+    "conv3.weight",
+    "conv3.bias",
+    "conv4.weight",
+    "conv4.bias",
+    "lstm_cell.weight_ih",
+    "lstm_cell.bias_ih",
+    "lstm_cell.weight_hh",
+    "lstm_cell.bias_hh",
+    "final_conv.weight",
+    "final_conv.bias",
+];
+
 /// The network, ready to run.
 pub(crate) struct Silero {
     transform: Linear,
@@ -42,6 +61,11 @@ impl Silero {
         let parsed = SafeTensors::deserialize(file).map_err(|error| {
             Error::assets(format!("the weights of the voice detector do not parse: {error}"))
         })?;
+        if let Some(odd) = parsed.names().into_iter().find(|name| !TENSORS.contains(name)) {
+            return Err(Error::assets(format!(
+                "the voice detector has a tensor that nothing here computes with, {odd:?}: it cannot be served"
+            )));
+        }
         let tensors: Tensors<'_> = parsed
             .iter()
             .filter(|(_, view)| view.dtype() == Dtype::F32)
@@ -129,5 +153,50 @@ impl Silero {
         let mut gates = vec![0.0; count * 4 * WIDTH];
         self.input.run(&values, count, Then::Keep, &mut gates);
         gates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::TensorView;
+
+    fn sides(name: &str) -> Vec<usize> {
+        match name {
+            "stft_conv.weight" => vec![2 * BINS, 1, WINDOW],
+            "conv1.weight" => vec![128, BINS, 3],
+            "conv2.weight" => vec![64, 128, 3],
+            "conv3.weight" => vec![64, 64, 3],
+            "conv4.weight" => vec![WIDTH, 64, 3],
+            "lstm_cell.weight_ih" | "lstm_cell.weight_hh" => vec![4 * WIDTH, WIDTH],
+            "lstm_cell.bias_ih" | "lstm_cell.bias_hh" => vec![4 * WIDTH],
+            "final_conv.weight" => vec![1, WIDTH, 1],
+            "conv2.bias" | "conv3.bias" => vec![64],
+            "final_conv.bias" => vec![1],
+            _ => vec![128],
+        }
+    }
+
+    fn load(names: &[&str]) -> Result<Silero, Error> {
+        let data = vec![0; 4 * 2 * BINS * WINDOW];
+        let tensor = |name: &&str| {
+            let bytes = 4 * sides(name).iter().product::<usize>();
+            ((*name).to_owned(), TensorView::new(Dtype::F32, sides(name), &data[..bytes]).unwrap())
+        };
+        Silero::load(&safetensors::serialize(names.iter().map(tensor), None).unwrap())
+    }
+
+    #[test]
+    fn each_tensor_is_needed_and_any_other_refused_by_name() {
+        assert!(load(&TENSORS).is_ok());
+        for without in TENSORS {
+            let rest: Vec<&str> = TENSORS.into_iter().filter(|name| *name != without).collect();
+            let lacks = load(&rest).err().unwrap().to_string();
+            assert_eq!(lacks, format!("the model has no weights '{without}'"));
+        }
+        assert_eq!(
+            load(&[&TENSORS[..], &["conv5.bias"]].concat()).err().unwrap().to_string(),
+            "the voice detector has a tensor that nothing here computes with, \"conv5.bias\": it cannot be served"
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! A quantised matrix, ready for the kernels.
 
-use super::format::{BLOCK, Format, ROWS};
+use super::format::Format;
+#[cfg(target_arch = "x86_64")]
+use super::format::{BLOCK, ROWS};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -59,6 +61,7 @@ impl Matrix {
     }
 
     /// The rows in groups of sixteen.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn groups(&self) -> usize {
         self.rows.div_ceil(ROWS)
     }
@@ -69,6 +72,7 @@ impl Matrix {
     }
 
     /// The blocks of sixteen rows.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(super) fn group(&self, group: usize) -> &[u8] {
         let bytes = self.columns / BLOCK * self.format.block_bytes() * ROWS;

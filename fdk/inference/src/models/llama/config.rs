@@ -1,5 +1,6 @@
 //! What a GGUF's metadata says of a model of the Llama family, and which of these are served.
 
+use super::tensors;
 use crate::error::Error;
 use crate::gguf::{Gguf, Value};
 
@@ -24,6 +25,7 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// What the metadata says, which the file's tensors must bear out.
     pub(crate) fn read(gguf: &Gguf<'_>) -> Result<Self, Error> {
         let architecture = gguf.text("general.architecture").unwrap_or("(no general.architecture)");
         if !SUPPORTED.split(", ").any(|supported| supported == architecture) {
@@ -32,7 +34,10 @@ impl Config {
             );
             return Err(Error::model(&what, "the GGUF file"));
         }
-        Self::of(gguf, architecture).map_err(|why| Error::model("has a GGUF file that lacks something", why))
+        let lacks = |why| Error::model("has a GGUF file that lacks something", why);
+        let config = Self::of(gguf, architecture).map_err(lacks)?;
+        tensors::check(gguf, config.layers)?;
+        Ok(config)
     }
 
     fn of(gguf: &Gguf<'_>, architecture: &str) -> Result<Self, String> {
