@@ -106,7 +106,7 @@ impl Team {
         let inside = Inside(&self.shared);
         self.shared.take(&work, chunks, 0);
         drop(inside);
-        assert!(!self.shared.panicked.swap(false, Ordering::Relaxed), "a kernel panicked on another thread");
+        assert!(!self.shared.panicked.load(Ordering::Relaxed), "a kernel panicked on another thread");
     }
 
     fn open<W: Fn(usize, usize) + Sync>(&mut self, chunks: usize, work: &W) {
@@ -119,6 +119,8 @@ impl Team {
             *self.shared.task.get() = Task { data: std::ptr::from_ref(work).cast(), call: call::<W>, chunks }
         };
         self.shared.next.store(0, Ordering::Relaxed);
+        // Here rather than where it is asked for, which a loop that panics on the caller's thread as well never reaches.
+        self.shared.panicked.store(false, Ordering::Relaxed);
         let number = self.shared.gate.load(Ordering::Relaxed) / LOOP;
         self.shared.gate.store(number.wrapping_add(1).wrapping_mul(LOOP) | OPEN, Ordering::SeqCst);
         for (sleeper, worker) in self.shared.sleepers.iter().zip(&self.workers) {
@@ -293,6 +295,22 @@ mod tests {
             });
             assert_eq!(count.load(Ordering::Relaxed), 8);
         }
+    }
+
+    #[test]
+    fn a_panic_of_caller_and_worker_together_is_no_fault_of_the_next_loop() {
+        let mut team = Team::new(2);
+        let both_at_work = std::sync::Barrier::new(2);
+        let panics = |_: usize, _: usize| {
+            both_at_work.wait();
+            panic!("on purpose");
+        };
+        assert!(catch_unwind(AssertUnwindSafe(|| team.run(2, panics))).is_err());
+        let count = AtomicUsize::new(0);
+        team.run(8, |_, _| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(count.load(Ordering::Relaxed), 8);
     }
 
     #[test]
