@@ -11,10 +11,15 @@ use tower_service::Service;
 #[must_use = "a function does nothing until `run`"]
 pub struct Function<S = ()>(fdk_runtime::Function<S>);
 
-/// A function without state. Its resource principal is verified, and a model that the configuration names is looked
-/// for, before the socket is published.
+/// A function without state. Its resource principal is verified, `FDK_KERNELS` read, and a model that the configuration names
+/// looked for, before the socket is published.
 pub fn function() -> Function {
     let function = fdk_runtime::function().check(principal::check);
+    #[cfg(any(feature = "inference", feature = "vision", feature = "speech"))]
+    let function = function.check(|_| {
+        fdk_inference::cpu::check_kernels()
+            .map_err(|error| Refusal::new(Exit::Configuration, error.to_string()))
+    });
     #[cfg(feature = "model")]
     let function =
         function.check(|init| crate::init::check_assets(init).map_err(|error| refusal(&error.into())));

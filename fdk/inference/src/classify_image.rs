@@ -64,6 +64,7 @@ impl ImageClassifier {
     /// their numbers). It runs once, so that the first call pays for nothing.
     #[expect(clippy::needless_pass_by_value, reason = "the files are the model's from here on")]
     pub fn open(assets: Assets) -> Result<Self, Error> {
+        crate::cpu::check_kernels()?;
         let timings = assets.timings();
         let labels = labels(&assets)?;
         let (file, classes) = picture_file::open(&assets)?;

@@ -1,4 +1,7 @@
-//! What the CPU can do, for the start report.
+//! What the CPU can do, for the start report, and what it is asked to.
+
+#[cfg(feature = "core")]
+use crate::error::Error;
 
 /// The vector extensions that decide how fast inference is, those that are there.
 pub fn features() -> Vec<&'static str> {
@@ -25,4 +28,12 @@ pub fn features() -> Vec<&'static str> {
         found.extend(each.iter().filter(|(_, there)| *there).map(|(name, _)| *name));
     }
     found
+}
+
+/// Refuses an `FDK_KERNELS` that names no kernels: others would run than those that were asked for. Whoever opens a model is
+/// refused as well; a function asks at its start, before it has a socket.
+#[cfg(feature = "core")]
+pub fn check_kernels() -> Result<(), Error> {
+    fdk_kernels::Isa::chosen()?;
+    Ok(())
 }

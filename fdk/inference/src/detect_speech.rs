@@ -60,6 +60,7 @@ impl SpeechDetector {
     /// Opens Silero VAD (`*.safetensors`) and runs it once, so that the first call pays for nothing.
     #[expect(clippy::needless_pass_by_value, reason = "the files are the model's from here on")]
     pub fn open(assets: Assets) -> Result<Self, Error> {
+        crate::cpu::check_kernels()?;
         let detector = Self { name: assets.model().name.clone(), model: load(&assets)? };
         assets.timings().time("warm-up", || detector.probabilities(&[0.0; 512], &Interrupt::never()))?;
         Ok(detector)

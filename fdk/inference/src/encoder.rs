@@ -58,7 +58,7 @@ impl Encoder {
     /// Opens the model's prepared file, or else `config.json`, `tokenizer.json` and `model.safetensors`.
     pub(crate) fn open(assets: &Assets) -> Result<Self, Error> {
         let family = Family::read(assets)?;
-        let isa = Isa::chosen().filter(|_| pack::shape(&family).is_ok());
+        let isa = Isa::chosen()?.filter(|_| pack::shape(&family).is_ok());
         Self::with(assets, family, isa)
     }
 

@@ -20,6 +20,7 @@ enum Kind {
     Interrupted,
     Assets,
     Model,
+    Configuration,
 }
 
 impl Error {
@@ -71,8 +72,15 @@ impl Error {
     pub fn path(&self) -> Option<&str> {
         match &self.kind {
             Kind::Input { path } => Some(path),
-            Kind::Interrupted | Kind::Assets | Kind::Model => None,
+            Kind::Interrupted | Kind::Assets | Kind::Model | Kind::Configuration => None,
         }
+    }
+}
+
+#[cfg(feature = "core")]
+impl From<fdk_kernels::UnknownKernels> for Error {
+    fn from(error: fdk_kernels::UnknownKernels) -> Self {
+        Self { kind: Kind::Configuration, message: error.to_string(), source: None }
     }
 }
 

@@ -21,6 +21,8 @@ use crate::models::llama::{Llama, Precision};
 use crate::sampling::Sampler;
 use crate::timings::Timings;
 use crate::wording::Wording;
+#[cfg(target_arch = "x86_64")]
+use fdk_kernels::quantised::Level;
 use std::hash::{BuildHasher as _, RandomState};
 
 /// Tokens of a reply unless a request says how many.
@@ -293,7 +295,7 @@ fn decoder(
 ) -> Result<Box<dyn Decoder>, Error> {
     #[cfg(target_arch = "x86_64")]
     if precision == Precision::Quantised {
-        match FusedLlama::load(file, gguf, &Config::read(gguf)?) {
+        match FusedLlama::load(Level::chosen()?, file, gguf, &Config::read(gguf)?) {
             Ok(fused) => {
                 let (kernels, threads) = fused.means();
                 timings.fact("kernels", format!("fused, {kernels}, {threads} threads"));

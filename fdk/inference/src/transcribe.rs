@@ -158,6 +158,7 @@ impl Transcriber {
     /// (`*.safetensors`) beside it. It is not run: a window takes as long as it is, and the first call would pay for no less.
     #[expect(clippy::needless_pass_by_value, reason = "the files are the model's from here on")]
     pub fn open(assets: Assets) -> Result<Self, Error> {
+        crate::cpu::check_kernels()?;
         let timings = assets.timings();
         let path = assets.path("model.bin");
         let file = timings

@@ -42,7 +42,7 @@ pub(crate) fn sizes(tokens: usize, size: usize) -> [usize; 3] {
 
 kernel! {
     /// # Safety
-    /// `isa` must be what the CPU has, the pointers good for the head, and nobody else may touch its output and its room.
+    /// The pointers must be good for the head, and nobody else may touch its output and its room.
     pub(crate) fn attend(head: &Head) = attend_with;
 }
 

@@ -15,6 +15,7 @@ use std::ops::Range;
 use {
     super::bf16,
     super::gemm::finish_panels,
+    super::isa::Set,
     super::quantised::{Activations, Level, Matrix, ROWS as GROUP, multiply_groups, quantise_rows},
     std::sync::PoisonError,
 };
@@ -309,11 +310,11 @@ impl<'p, C: Crew> Pass<'p, C> {
         let (isa, desks) = (self.isa, self.desks);
         let chunk_of = chunks(panels, self.crew.size());
         #[cfg(target_arch = "x86_64")]
-        match (linear.weights, isa) {
+        match (linear.weights, isa.set()) {
             (Layered::Blocks(matrix, level), _) => {
                 return self.multiply_blocks(&product, matrix, level, chunk_of);
             }
-            (Layered::Panels(Weights::F16(_)), Isa::Avx512Bf16) => {
+            (Layered::Panels(Weights::F16(_)), Set::Avx512Bf16) => {
                 return self.multiply_rounded(&product, chunk_of);
             }
             _ => {}

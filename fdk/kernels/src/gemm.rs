@@ -76,9 +76,8 @@ kernel! {
     /// Computes the outputs of some panels. `wide` is room for one panel as f32.
     ///
     /// # Safety
-    /// `isa` must be what the CPU has. The pointers must be good for `rows` rows of `depth` numbers in, and of the panels'
-    /// columns out; the weights and the bias for the panels; `wide` for `depth × PANEL` numbers. Nobody else may touch those
-    /// columns meanwhile.
+    /// The pointers must be good for `rows` rows of `depth` numbers in, and of the panels' columns out; the weights and the
+    /// bias for the panels; `wide` for `depth × PANEL` numbers. Nobody else may touch those columns meanwhile.
     pub(crate) fn multiply(product: &Product<'_>, panels: Range<usize>, wide: *mut f32) = multiply_with;
 
     /// Does to the sums of some panels, which are there, what comes after them. The weights are not looked at.

@@ -13,6 +13,7 @@
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod bf16;
+mod choice;
 #[cfg(target_arch = "x86_64")]
 pub mod decoder;
 pub mod dense;
@@ -20,6 +21,7 @@ mod desk;
 pub mod encoder;
 pub mod functions;
 pub mod gemm;
+mod isa;
 mod lanes;
 pub mod numbers;
 #[cfg(target_arch = "x86_64")]
@@ -34,102 +36,8 @@ mod wake;
 #[cfg(test)]
 mod tests;
 
-/// The instruction set that the kernels run with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isa {
-    /// Plain Rust, which is for tests: candle is faster.
-    #[cfg(test)]
-    Portable,
-    /// The same, with vectors of twice as many numbers.
-    #[cfg(test)]
-    PortableWide,
-    /// AVX2 with FMA and F16C.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// AVX-512 F, BW, DQ and VL.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    /// The same, and products of bfloat16, which weights of half precision are multiplied as.
-    #[cfg(target_arch = "x86_64")]
-    Avx512Bf16,
-}
-
-impl Isa {
-    /// All that this CPU has; `None` where candle is better.
-    pub fn detect() -> Option<Self> {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("f16c");
-            let avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl");
-            match (avx2, avx512) {
-                (true, true) if is_x86_feature_detected!("avx512bf16") => Some(Self::Avx512Bf16),
-                (true, true) => Some(Self::Avx512),
-                (true, false) => Some(Self::Avx2),
-                (false, _) => None,
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        None
-    }
-
-    /// What `FDK_KERNELS` asks for, within what this CPU has: `candle`, `avx2`, `avx512` or `avx512_bf16`; the best unless said.
-    pub fn chosen() -> Option<Self> {
-        let all = Self::detect()?;
-        match (std::env::var("FDK_KERNELS").unwrap_or_default().trim(), all) {
-            ("candle", _) => None,
-            #[cfg(target_arch = "x86_64")]
-            ("avx2", _) => Some(Self::Avx2),
-            #[cfg(target_arch = "x86_64")]
-            ("avx512_bf16", Self::Avx512Bf16) => Some(all),
-            #[cfg(target_arch = "x86_64")]
-            (asked, Self::Avx512Bf16) if asked == "avx512" || !Self::is_bf16_quick() => Some(Self::Avx512),
-            _ => Some(all),
-        }
-    }
-
-    /// Whether the CPU multiplies more numbers of bfloat16 in a cycle than of f32. Intel's cores have another unit for them, AMX:
-    /// `vdpbf16ps` does 32 products in the time of 64 of f32 (Emerald Rapids; a Zen 4 does 32 in the time of 16).
-    #[cfg(target_arch = "x86_64")]
-    fn is_bf16_quick() -> bool {
-        let maker = std::arch::x86_64::__cpuid(0);
-        [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes).as_flattened() != b"GenuineIntel"
-    }
-
-    /// All that this CPU can run, the best last.
-    pub fn available() -> Vec<Self> {
-        #[cfg(target_arch = "x86_64")]
-        let all = [Self::Avx2, Self::Avx512, Self::Avx512Bf16];
-        #[cfg(not(target_arch = "x86_64"))]
-        let all: [Self; 0] = [];
-        let best = Self::detect().and_then(|best| all.iter().position(|isa| *isa == best));
-        all[..best.map_or(0, |best| best + 1)].to_vec()
-    }
-
-    /// The same, and plain Rust.
-    #[cfg(test)]
-    pub(crate) fn all() -> Vec<Self> {
-        [&[Self::Portable, Self::PortableWide][..], &Self::available()].concat()
-    }
-
-    /// Its name, for the start report.
-    pub fn name(self) -> &'static str {
-        match self {
-            #[cfg(test)]
-            Self::Portable | Self::PortableWide => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => "avx512",
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 => "avx512_bf16",
-        }
-    }
-}
+pub use choice::UnknownKernels;
+pub use isa::Isa;
 
 /// Makes a kernel of a function that is generic over the instruction set: one copy for each, and the choice.
 macro_rules! kernel {
@@ -148,17 +56,17 @@ macro_rules! kernel {
                 // SAFETY: the kernel's own.
                 unsafe { $generic::<$crate::lanes::Avx512>($($argument),*) }
             }
-            // SAFETY: the kernel's own; `isa` is what the CPU has.
+            // SAFETY: the kernel's own; the CPU has what an `Isa` says.
             unsafe {
-                match isa {
+                match isa.set() {
                     #[cfg(test)]
-                    Isa::Portable => $generic::<$crate::lanes::Portable<8>>($($argument),*),
+                    $crate::isa::Set::Portable => $generic::<$crate::lanes::Portable<8>>($($argument),*),
                     #[cfg(test)]
-                    Isa::PortableWide => $generic::<$crate::lanes::Portable<16>>($($argument),*),
+                    $crate::isa::Set::PortableWide => $generic::<$crate::lanes::Portable<16>>($($argument),*),
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx2 => avx2($($argument),*),
+                    $crate::isa::Set::Avx2 => avx2($($argument),*),
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 | Isa::Avx512Bf16 => avx512($($argument),*),
+                    $crate::isa::Set::Avx512 | $crate::isa::Set::Avx512Bf16 => avx512($($argument),*),
                 }
             }
         })*

@@ -28,7 +28,7 @@ kernel! {
     /// Normalises a row in place: less its mean, by its deviation.
     ///
     /// # Safety
-    /// `isa` must be what the CPU has, the row as long as the gain, a multiple of 16, and nobody else's.
+    /// The row must be as long as the gain, a multiple of 16, and nobody else's.
     pub(crate) fn normalize(norm: &Norm<'_>, row: *mut f32) = normalize_with;
 
     /// Writes the sum of a word's, a position's and a type's vectors, normalised.

@@ -40,7 +40,8 @@ pub(super) fn needed(assets: &Assets) -> Option<u64> {
     let family = Family::read(assets).ok()?;
     let prepared = Prepared::map(&assets.path(FILE_NAME)).ok().filter(|file| file.kind() == ENCODER);
     let in_file = prepared.as_ref().map_or(0, Prepared::bytes);
-    let shape = Isa::chosen().and_then(|_| pack::shape(&family).ok());
+    // What names no kernels is refused when the model is opened.
+    let shape = Isa::chosen().ok().flatten().and_then(|_| pack::shape(&family).ok());
     let longest = tokenizer::limit(assets).ok()?;
     let json = fs::metadata(assets.path("tokenizer.json")).map_or(0, |file| file.len());
     let mut needs = match (shape, &prepared) {

@@ -87,7 +87,7 @@ fn blocks(file: &Prepared, name: &str, outputs: usize, depth: usize) -> Result<L
     let bytes = file.numbers::<u8>(name)?;
     let (owner, range) = bytes.place();
     let matrix = quantised::Matrix::view(quantised::Format::Q8_0, outputs, depth, owner.clone(), range);
-    let level = quantised::Level::chosen();
+    let level = quantised::Level::chosen()?;
     matrix.zip(level).map(|(matrix, level)| Layered::Blocks(matrix, level)).ok_or_else(unfit)
 }
 

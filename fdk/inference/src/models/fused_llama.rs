@@ -22,8 +22,13 @@ pub(crate) struct FusedLlama {
 impl FusedLlama {
     /// Takes a file's weights, interleaved where it is not prepared. An error says why the kernels cannot run the model: then
     /// candle does.
-    pub(crate) fn load(file: &DecoderFile, gguf: &Gguf<'_>, config: &Config) -> Result<Self, String> {
-        let level = Level::chosen().ok_or("the CPU has no AVX2, or FDK_KERNELS says so")?;
+    pub(crate) fn load(
+        level: Option<Level>,
+        file: &DecoderFile,
+        gguf: &Gguf<'_>,
+        config: &Config,
+    ) -> Result<Self, String> {
+        let level = level.ok_or("the CPU has no AVX2, or FDK_KERNELS says so")?;
         if config.halves {
             return Err("its positions turn the halves of heads".into());
         }

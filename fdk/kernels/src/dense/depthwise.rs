@@ -72,11 +72,7 @@ impl Depthwise {
     }
 
     fn rows_on(&self, isa: Option<Isa>, band: Band<'_>, row: usize, out: &mut [f32]) {
-        // SAFETY: the CPU has what `isa` says.
-        #[expect(unsafe_code, reason = "vectors")]
-        unsafe {
-            convolve(isa, self, band, row, out);
-        }
+        convolve(isa, self, band, row, out);
     }
 
     fn padding(&self, side: usize) -> usize {
@@ -111,9 +107,6 @@ pub struct Band<'a> {
 
 kernel! {
     /// The rows of the result from one on, as many as fit into `out`.
-    ///
-    /// # Safety
-    /// `isa` must be what the CPU has.
     fn convolve(layer: &Depthwise, band: Band<'_>, row: usize, out: &mut [f32]) = convolve_with;
 }
 

@@ -8,6 +8,8 @@ mod vector;
 use super::elementwise;
 use super::lined::{Lined, Table};
 use crate::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Set;
 use crate::numbers::Numbers;
 use crate::tile::STRIP;
 use crate::tile::strips;
@@ -243,7 +245,7 @@ impl Linear {
     #[cfg(target_arch = "x86_64")]
     fn rounded(&self, isa: Option<Isa>, a: &[f32], room: &mut Room) -> bool {
         let brief = matches!(self.weights, Weights::F16(_, Products::Brief))
-            && isa == Some(Isa::Avx512Bf16)
+            && isa.map(Isa::set) == Some(Set::Avx512Bf16)
             && self.inputs.is_multiple_of(2);
         if brief {
             // SAFETY: the CPU has what `isa` says.

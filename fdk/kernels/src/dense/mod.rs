@@ -14,7 +14,8 @@ use super::team::{self, Team};
 use std::sync::{LazyLock, Mutex, PoisonError, TryLockError};
 
 /// What the kernels run with, plain Rust where it is `None`. `FDK_KERNELS=candle` is for texts: candle has no network like these.
-pub static ISA: LazyLock<Option<Isa>> = LazyLock::new(|| Isa::chosen().or_else(Isa::detect));
+/// Whoever opens a model has refused what names no kernels.
+pub static ISA: LazyLock<Option<Isa>> = LazyLock::new(|| Isa::chosen().ok().flatten().or_else(Isa::detect));
 /// As many threads as compute.
 pub static THREADS: LazyLock<usize> = LazyLock::new(team::threads);
 static TEAM: LazyLock<Mutex<Team>> = LazyLock::new(|| Mutex::new(Team::new(*THREADS)));
@@ -53,16 +54,17 @@ pub fn avx2() -> bool {
         && std::arch::is_x86_feature_detected!("f16c")
 }
 
-/// Makes a kernel of a function that is generic over vectors, as for texts, and of plain Rust for other CPUs.
+/// Makes a kernel of a function that is generic over vectors, as for texts, and of plain Rust for other CPUs. It must ask for
+/// nothing but the vectors' instructions: then the kernel is safe, since the CPU has what an [`Isa`] says.
 macro_rules! kernel {
     ($($(#[$doc:meta])* $vis:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $generic:ident;)*) => {
         $($(#[$doc])*
-        $vis unsafe fn $name(isa: Option<$crate::Isa>, $($argument: $type),*) {
+        $vis fn $name(isa: Option<$crate::Isa>, $($argument: $type),*) {
             use $crate::Isa;
             $crate::kernel! {
                 fn of_the_cpu($($argument: $type),*) = $generic;
             }
-            // SAFETY: the kernel's own.
+            // SAFETY: the CPU has the instructions, and plain Rust needs none.
             unsafe {
                 match isa {
                     Some(isa) => of_the_cpu(isa, $($argument),*),

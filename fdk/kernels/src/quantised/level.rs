@@ -6,6 +6,7 @@ use super::avx512::Avx512;
 use super::isa::Isa;
 #[cfg(test)]
 use super::portable::Portable;
+use crate::choice::{Choice, UnknownKernels};
 use std::arch::is_x86_feature_detected as has;
 
 /// A vector unit that this CPU has.
@@ -48,14 +49,14 @@ impl Level {
         Some(Self(unit))
     }
 
-    /// What `FDK_KERNELS` asks for, within what this CPU has: `candle`, `avx2` or `avx512`; the best unless said.
-    pub fn chosen() -> Option<Self> {
-        let best = Self::detect()?;
-        match std::env::var("FDK_KERNELS").unwrap_or_default().trim() {
-            "candle" => None,
-            "avx2" => Some(Self(Unit::Avx2)),
-            _ => Some(best),
-        }
+    /// What `FDK_KERNELS` asks for, within what this CPU has: as [`crate::Isa::chosen`], but that bfloat16 has no part in these.
+    pub fn chosen() -> Result<Option<Self>, UnknownKernels> {
+        let choice = Choice::read()?;
+        Ok(Self::detect().and_then(|best| match choice {
+            Choice::Candle => None,
+            Choice::Avx2 => Some(Self(Unit::Avx2)),
+            Choice::Best | Choice::Avx512 | Choice::Avx512Bf16 => Some(best),
+        }))
     }
 
     /// What the start report calls it.

@@ -112,9 +112,9 @@ fn brief_products_are_those_of_rounded_numbers() {
         let rounded = |numbers: &[f32]| -> Vec<f32> {
             numbers.iter().map(|x| half::bf16::from_f32(*x).to_f32()).collect()
         };
-        check(&brief(&weights, outputs, inputs, &bias), &a, rows, |isa| match isa {
+        check(&brief(&weights, outputs, inputs, &bias), &a, rows, |isa| match isa.map(Isa::set) {
             #[cfg(target_arch = "x86_64")]
-            Some(Isa::Avx512Bf16) if inputs.is_multiple_of(2) => {
+            Some(Set::Avx512Bf16) if inputs.is_multiple_of(2) => {
                 product(&rounded(&a), &rounded(&wide), &bias, inputs)
             }
             _ => product(&a, &wide, &bias, inputs),

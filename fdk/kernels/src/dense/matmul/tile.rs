@@ -34,8 +34,7 @@ impl Tile<'_> {
     }
 
     pub(super) fn run(&self, isa: Option<Isa>, weights: &[f32], bias: &[f32], out: &mut [f32]) {
-        // SAFETY: the CPU has what `isa` says.
-        unsafe { vector::strips(isa, self, weights, bias, out) }
+        vector::strips(isa, self, weights, bias, out);
     }
 
     pub(super) fn run_half(
@@ -46,15 +45,12 @@ impl Tile<'_> {
         wide: &mut Lined,
         out: &mut [f32],
     ) {
-        // SAFETY: as above.
-        unsafe {
-            if self.rows < WIDEN_FROM {
-                return vector::strips_half(isa, self, weights, bias, out);
-            }
-            let wide = wide.room(weights.len());
-            vector::widen(isa, weights, wide);
-            vector::strips(isa, self, wide, bias, out);
+        if self.rows < WIDEN_FROM {
+            return vector::strips_half(isa, self, weights, bias, out);
         }
+        let wide = wide.room(weights.len());
+        vector::widen(isa, weights, wide);
+        vector::strips(isa, self, wide, bias, out);
     }
 
     #[cfg(target_arch = "x86_64")]

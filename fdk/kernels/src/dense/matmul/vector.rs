@@ -12,21 +12,12 @@ pub(super) const MOST: usize = 22;
 
 kernel! {
     /// f16 to f32.
-    ///
-    /// # Safety
-    /// `isa` must be what the CPU has.
     pub(super) fn widen(from: &[u16], to: &mut [f32]) = widen_with;
 
     /// All rows against the strips of a tile.
-    ///
-    /// # Safety
-    /// `isa` must be what the CPU has.
     pub(super) fn strips(tile: &Tile<'_>, weights: &[f32], bias: &[f32], out: &mut [f32]) = strips_of_f32;
 
     /// The same of f16.
-    ///
-    /// # Safety
-    /// `isa` must be what the CPU has.
     pub(super) fn strips_half(tile: &Tile<'_>, weights: &[u16], bias: &[f32], out: &mut [f32]) = strips_of_f16;
 }
 
