@@ -17,6 +17,7 @@ use error::Kind;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::Scheme;
 use http::{Request, Response, StatusCode, Uri};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use ureq::{Agent, Body};
@@ -39,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// let password = client.secret("ocid1.vaultsecret.oc1..example")?;
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     agent: Agent,
     signer: Signer,
@@ -123,6 +124,13 @@ impl Client {
             }
         };
         if response.status().is_success() { Ok(response) } else { Err(fails(Kind::refused(response))) }
+    }
+}
+
+/// Without the endpoints and the agent: a URL from the environment, of a proxy say, may hold a password.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("signer", &self.signer).finish_non_exhaustive()
     }
 }
 

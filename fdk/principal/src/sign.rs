@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::request::Parts;
 use ring::digest::{SHA256, digest};
+use zeroize::Zeroizing;
 
 use crate::error::{Kind, Refusal};
 use crate::key::PrivateKey;
@@ -31,7 +32,7 @@ pub enum Payload<'a> {
 /// What was signed, for a tool that shows it. The request has it already.
 pub struct Signed {
     signing_string: String,
-    authorization: String,
+    authorization: Zeroizing<String>,
 }
 
 impl Signed {
@@ -72,11 +73,11 @@ pub(crate) fn sign(
     let signing_string = signing_string(head, names.iter().copied())?;
     let signature = key.sign(signing_string.as_bytes()).ok_or(Fault::Key)?;
     // The order of the Python SDK; a server takes any.
-    let authorization = format!(
+    let authorization = Zeroizing::new(format!(
         "Signature algorithm=\"rsa-sha256\",headers=\"{}\",keyId=\"{key_id}\",signature=\"{}\",version=\"1\"",
         names.join(" "),
         STANDARD.encode(signature),
-    );
+    ));
     let mut value = HeaderValue::from_str(&authorization).map_err(|_| Fault::KeyId)?;
     value.set_sensitive(true);
     head.headers.insert(AUTHORIZATION, value);

@@ -15,7 +15,7 @@ pub(crate) struct Token {
     text: Zeroizing<String>,
     kid: Option<String>,
     claims: Map<String, Value>,
-    signature: Vec<u8>,
+    signature: Zeroizing<Vec<u8>>,
     signed_length: usize,
 }
 
@@ -59,6 +59,7 @@ impl Token {
         }
         let signature = URL_SAFE_NO_PAD
             .decode(signature)
+            .map(Zeroizing::new)
             .map_err(|_| Fault::Malformed("its signature is not base64url"))?;
         // Unsigned bytes would do for every other check here, so this is what finds a token file read half-written.
         if signature.len() < SHORTEST_SIGNATURE {

@@ -12,8 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Instant, SystemTime};
 
-/// One call, without the function's state.
-#[derive(Debug)]
+/// One call, without the function's state. `Debug` shows the names of its headers and no value.
 pub struct Call {
     id: String,
     envelope: HeaderMap,
@@ -28,7 +27,9 @@ pub struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(envelope: HeaderMap, config: Arc<Config>, frame: Option<Arc<LogFrame>>) -> Self {
+    pub(crate) fn new(mut envelope: HeaderMap, config: Arc<Config>, frame: Option<Arc<LogFrame>>) -> Self {
+        // Which of them are credentials is the caller's choice, so none shows itself when a handler logs them.
+        envelope.values_mut().for_each(|value| value.set_sensitive(true));
         let text = |name| envelope.get(name).and_then(|value| value.to_str().ok());
         let deadline =
             text(header::DEADLINE).and_then(|at| Deadline::parse(at, SystemTime::now(), Instant::now()));
@@ -70,7 +71,8 @@ impl Call {
         self.http.as_ref()
     }
 
-    /// The caller's headers: behind a gateway those of the HTTP request, else those of the call.
+    /// The caller's headers: behind a gateway those of the HTTP request, else those of the call. Each value is marked
+    /// sensitive, so that `Debug` of the map shows names alone.
     pub fn headers(&self) -> &HeaderMap {
         self.http.as_ref().map_or(&self.envelope, HttpRequest::headers)
     }
@@ -106,6 +108,17 @@ impl Call {
 
     pub(crate) fn is_at_work(&self) -> bool {
         self.at_work.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("id", &self.id)
+            .field("http", &self.http)
+            .field("deadline", &self.deadline)
+            .field("headers", &self.envelope.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 

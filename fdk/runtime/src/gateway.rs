@@ -4,9 +4,12 @@ use crate::contract::header;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use std::borrow::Cow;
+use std::fmt;
 
 /// The HTTP request that a trigger or a gateway turned into this call (`Fn-Intent: httprequest`).
-#[derive(Debug, Clone)]
+///
+/// `Debug` shows neither the query nor the value of a header: either may be a credential.
+#[derive(Clone)]
 pub struct HttpRequest {
     method: Method,
     url: String,
@@ -74,6 +77,16 @@ impl HttpRequest {
         parts.uri = uri;
         parts.headers = self.headers.clone();
         parts
+    }
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 

@@ -38,7 +38,7 @@
 //! | `FDK_MAX_REQUEST`, `FDK_MAX_REPLY` | bytes above which a body is refused; unset or empty is no limit, and what is no number keeps the function from starting |
 //! | `FDK_LOG` | a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or `target=level` pairs with commas between, of which one may be a level alone: that of all other targets, which are off without it; `info` unless set |
 //! | `FDK_LOG_FORMAT` | `text` or `json`; unless set, text on a terminal and JSON elsewhere |
-//! | `FDK_THREADS` | the inference threads, 1 to 32; unless set, as many as the container may use, at most 7. `RAYON_NUM_THREADS` and `CANDLE_NUM_THREADS` are set to it where they are not set |
+//! | `FDK_THREADS` | the inference threads, 1 to 32; unless set, as many as the container may use, at most 7. `RAYON_NUM_THREADS` and `CANDLE_NUM_THREADS` are set to it where they are not set; a process that has other threads before [`run`] is warned instead |
 //! | `NO_COLOR` | set and not empty: no colours on a terminal |
 //! | any other | configuration of the application or the function: [`Config::get`] |
 //!
@@ -61,6 +61,17 @@
 //!
 //! A function that cannot start says why in one line on stderr, publishes no socket and exits 2 to 5 ([`Exit`]); a state
 //! that cannot be loaded answers the calls that wait 502 first.
+//!
+//! # Secrets
+//!
+//! Environment and headers may hold credentials. `Debug` of every type here shows their names alone, and the values of
+//! [`Call::headers`] and [`Call::envelope`] are marked sensitive. [`Config`] erases its copy of the environment when it is
+//! dropped; the environment itself, and what the connection has buffered of a request, are not erased.
+//!
+//! # Tasks
+//!
+//! A handler may spawn tasks, `spawn_local` ones too, and at most 16 threads at a time for `spawn_blocking`. Tasks that are
+//! not done at the reply are counted in one warning: the platform freezes the container between calls.
 //!
 //! # Time
 //!

@@ -148,7 +148,8 @@ const NOT_OURS: [HeaderName; 10] = [
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Reply");
-        debug.field("status", &self.status).field("headers", &self.headers);
+        // A cookie that it sets is a credential.
+        debug.field("status", &self.status).field("headers", &self.headers.keys().collect::<Vec<_>>());
         match &self.body {
             Body::Whole(body) => debug.field("bytes", &body.len()),
             Body::Chunks(_) => debug.field("bytes", &"stream"),

@@ -110,18 +110,28 @@ impl TestFunction {
 
 impl std::fmt::Debug for TestFunction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TestFunction").field("config", &self.config).finish_non_exhaustive()
+        let keys: Vec<_> = self.config.iter().map(|(key, _)| key).collect();
+        f.debug_struct("TestFunction").field("config", &keys).finish_non_exhaustive()
     }
 }
 
 /// A call to be made.
-#[derive(Debug)]
 #[must_use = "a call is made by `call().await`"]
 pub struct TestCall<'a> {
     function: &'a TestFunction,
     headers: HeaderMap,
     body: Bytes,
     deadline: Duration,
+}
+
+impl std::fmt::Debug for TestCall<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestCall")
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("bytes", &self.body.len())
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TestCall<'_> {
@@ -162,11 +172,20 @@ impl TestCall<'_> {
 }
 
 /// What came back.
-#[derive(Debug)]
 pub struct TestReply {
     wire_status: u16,
     headers: HeaderMap,
     body: Option<Bytes>,
+}
+
+impl std::fmt::Debug for TestReply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestReply")
+            .field("wire_status", &self.wire_status)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("body", &self.body)
+            .finish()
+    }
 }
 
 impl TestReply {
@@ -211,5 +230,26 @@ impl TestReply {
     pub fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_slice(self.bytes())
             .unwrap_or_else(|error| panic!("{error} in the reply {:?}", self.text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::function;
+    use crate::{Context, Reply, Result};
+
+    async fn set_cookie(_: Context, (): ()) -> Result<Reply> {
+        Reply::new("").header("set-cookie", "secret")
+    }
+
+    #[tokio::test]
+    async fn debug_shows_no_value_of_the_configuration_or_of_a_header() {
+        let function = function(set_cookie).config("KEY", "secret");
+        let call = function.http("GET", "/?key=secret").header("authorization", "secret");
+        let shown = format!("{function:?} {call:?} {:?}", call.function.json(()).call().await);
+        assert!(!shown.contains("secret"), "{shown}");
+        for name in ["KEY", "authorization", "set-cookie"] {
+            assert!(shown.contains(name), "{shown}");
+        }
     }
 }

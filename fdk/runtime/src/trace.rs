@@ -3,9 +3,12 @@
 use crate::config::Config;
 use crate::contract::env;
 use http::HeaderMap;
+use std::fmt;
 
 /// The trace a call belongs to. Ids are empty strings where the caller sent none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// `Debug` does not show the collector's URL, which on OCI holds the key that spans are sent with.
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TraceContext {
     /// Whether the platform has tracing switched on (`OCI_TRACING_ENABLED`).
@@ -53,6 +56,18 @@ impl TraceContext {
             traceparent: parent.map(|parent| parent.whole.into()),
             tracestate: Some(text("tracestate")).filter(|state| !state.is_empty()).map(Into::into),
         }
+    }
+}
+
+impl fmt::Debug for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TraceContext")
+            .field("enabled", &self.enabled)
+            .field("service_name", &self.service_name)
+            .field("trace_id", &self.trace_id)
+            .field("span_id", &self.span_id)
+            .field("sampled", &self.sampled)
+            .finish_non_exhaustive()
     }
 }
 
