@@ -12,6 +12,7 @@ use crate::init::{Init, Refusal};
 use crate::logs::CALL_SPAN;
 use crate::reactor::Reactor;
 use crate::reply::{Body, Chunks, Reply};
+use crate::start::BLOCKING_THREADS;
 use bytes::Bytes;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -22,8 +23,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::LocalSet;
 use tower_service::Service as _;
 use tracing::Instrument as _;
 
@@ -107,7 +108,12 @@ fn run<S: 'static>(
     let loaded = catch_unwind(AssertUnwindSafe(|| load(init))).unwrap_or_else(|panic| {
         Err(Refusal::initialisation(format!("the state loader panicked: {}", message_of(&*panic))))
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // Handlers have a runtime of their own: their tasks are not the platform's to wait for. It is a local one, so that it
+    // runs, and counts, what they spawn with `spawn_local` too.
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build_local(LocalOptions::default());
     let (state, runtime) = match (loaded, runtime) {
         (Ok(state), Ok(runtime)) => (Arc::new(state), runtime),
         (Err(refusal), _) => return refuse_all(&refusal, queue, status),
@@ -119,9 +125,7 @@ fn run<S: 'static>(
     init.ready();
     status.send_replace(Status::Ready);
     let service = Rc::new(RefCell::new(service));
-    let serve = |job| serve(job, state.clone(), service.clone());
-    // Handlers have a runtime of their own: their tasks are not the platform's to wait for.
-    let local = LocalSet::new();
+    let serve = |job| Box::pin(serve(job, state.clone(), service.clone()));
     // Polled here rather than spawned: the platform sends one call at a time, and a task for each would cost an
     // allocation, a queue and a wake.
     let mut running = FuturesUnordered::new();
@@ -133,22 +137,20 @@ fn run<S: 'static>(
             queue.recv().await
         };
         let Some(job) = reactor.drive(next) else { return };
-        running.push(serve(job));
+        let mut call = serve(job);
         reactor.poll();
-        // A handler that waits for nothing is done with its first poll.
-        let first_poll = std::future::poll_fn(|cx| {
-            while let Poll::Ready(Some(ended)) = running.poll_next_unpin(cx) {
-                done.extend(ended);
-            }
-            Poll::Ready(())
-        });
-        local.block_on(&runtime, first_poll);
-        let idle = || runtime.metrics().num_alive_tasks() == 0;
+        // A handler that waits for nothing is done with its first poll. Another is polled again below, whatever woke it: what
+        // yields is woken by the `block_on` that it yields in, and only if that goes on.
+        match runtime.block_on(std::future::poll_fn(|cx| Poll::Ready(call.poll_unpin(cx)))) {
+            Poll::Ready(ended) => done.extend(ended),
+            Poll::Pending => running.push(call),
+        }
+        let idle = || tasks_alive(runtime.handle()) == 0;
         if running.is_empty() && idle() {
             continue;
         }
         reactor.leave();
-        let open = local.block_on(&runtime, async {
+        let open = runtime.block_on(async {
             done.drain(..).for_each(Done::deliver);
             loop {
                 tokio::select! {
@@ -198,7 +200,35 @@ fn refuse_all(refusal: &Refusal, mut queue: mpsc::UnboundedReceiver<Job>, status
     status.send_replace(Status::Failed(refusal.clone()));
 }
 
+fn tasks_alive(runtime: &Handle) -> usize {
+    runtime.metrics().num_alive_tasks()
+}
+
+/// Runs a call to its end, and says how many tasks go on after it.
 async fn serve<S: 'static>(job: Job, state: Arc<S>, service: Rc<RefCell<BoxService<S>>>) -> Option<Done> {
+    let call = job.call.clone();
+    let done = handle(job, state, service).await;
+    let runtime = Handle::current();
+    if tasks_alive(&runtime) == 0 {
+        return done;
+    }
+    // At once: a task may compute for long.
+    done.into_iter().for_each(Done::deliver);
+    // What was aborted ends when it is looked at.
+    tokio::task::yield_now().await;
+    let tasks = tasks_alive(&runtime);
+    if tasks > 0 {
+        tracing::warn!(
+            target: "fdk::call",
+            call_id = call.id(),
+            tasks,
+            "spawned tasks outlive the reply: the platform freezes the container between calls, and they stop in the middle; await them before the reply",
+        );
+    }
+    None
+}
+
+async fn handle<S: 'static>(job: Job, state: Arc<S>, service: Rc<RefCell<BoxService<S>>>) -> Option<Done> {
     let Job { call, body, mut answer } = job;
     // Nothing is computed for a caller who left while this waited.
     if answer.is_closed() {

@@ -39,7 +39,9 @@ pub(crate) struct Reactor {
 impl Reactor {
     /// A reactor that the handler's thread does not drive yet.
     pub(crate) fn new() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // Nothing blocks here: a handler's blocking work is its own runtime's.
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
         Ok(Self {
             runtime,
             handler: AtomicU64::new(AWAY),

@@ -3,6 +3,7 @@
 //! A frozen container's clock jumps, so any idle or read timeout would fire at the very moment a call arrives.
 
 use crate::dispatch::Dispatcher;
+use crate::listener::Listener;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -10,7 +11,6 @@ use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UnixListener;
 
 /// The agent forwards whatever headers the caller sent, and hyper's own defaults (100 headers, 400 KiB) are a caller's to
 /// exceed; its answer to that, a 431, costs the container. hyper clears room for this many headers at every request, so
@@ -19,11 +19,7 @@ const MAX_HEADERS: usize = 1024;
 const MAX_HEAD: usize = 2 * 1024 * 1024;
 
 /// Serves until `stop`, then lets calls in flight end.
-pub(crate) async fn serve(
-    listener: UnixListener,
-    dispatcher: Arc<Dispatcher>,
-    stop: impl Future<Output = ()>,
-) {
+pub(crate) async fn serve(listener: Listener, dispatcher: Arc<Dispatcher>, stop: impl Future<Output = ()>) {
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD);
@@ -33,7 +29,7 @@ pub(crate) async fn serve(
             biased;
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(stream) => stream,
                 Err(error) => {
                     // Out of descriptors, say: the connections there are go on, and a later accept may work.
                     tracing::warn!(target: "fdk::server", %error, "cannot accept a connection");

@@ -11,7 +11,6 @@ use crate::{logs, server};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
@@ -60,23 +59,22 @@ fn start<S: 'static>(
     let began = Instant::now();
     // The handlers are in place before anybody can know that we run: as PID 1, a signal without one is ignored.
     let signals = StopSignals::listen().map_err(fail)?;
-    let (names, listener) = Listener::bind(&socket).map_err(|error| refuse(error.to_string()))?;
-    let listener = UnixListener::from_std(listener).map_err(fail)?;
-    names.publish().map_err(|error| refuse(error.to_string()))?;
+    let listener = Listener::bind(&socket).map_err(|error| refuse(error.to_string()))?;
+    listener.publish().map_err(|error| refuse(error.to_string()))?;
     init.phase("bind", began.elapsed());
     drop(entered);
 
     let executor = Executor::start(program, init, reactor.clone()).map_err(fail)?;
     let status = executor.status();
     let dispatcher = Arc::new(Dispatcher::new(executor, config, limits));
-    let served = reactor.live(serve(listener, dispatcher, status, signals));
-    drop(names);
-    served.map_err(|error| Refusal::initialisation(format!("the server has ended: {error}")))
+    reactor
+        .live(serve(listener, dispatcher, status, signals))
+        .map_err(|error| Refusal::initialisation(format!("the server has ended: {error}")))
 }
 
 /// Serves until a signal, or until the state could not be loaded; then lets calls in flight end.
 async fn serve(
-    listener: UnixListener,
+    listener: Listener,
     dispatcher: Arc<Dispatcher>,
     mut status: watch::Receiver<Status>,
     mut signals: StopSignals,
@@ -135,26 +133,43 @@ impl StopSignals {
     }
 }
 
-/// Tells the inference libraries how many threads to start, before any thread exists: they size themselves by the
-/// host's cores, which in a container with a CPU share is many too many.
+/// Tells the inference libraries how many threads to start: they size themselves by the host's cores, which in a container
+/// with a CPU share is many too many. Where another thread may be reading the environment, it is left as it is.
 #[expect(unsafe_code, reason = "the environment can only be set through an unsafe call")]
 fn set_thread_variables(config: &Config) -> Result<u64, String> {
     // A CPU share is not visible here, only quotas and affinity.
     let available = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let threads = inference_threads(config.get("FDK_THREADS"), available)?;
-    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
-        if config.get(name).is_none() {
-            // SAFETY: `run` is called on the main thread of a process that has started no other thread yet, so nothing
-            // reads the environment at the same time.
-            unsafe { std::env::set_var(name, threads.to_string()) };
-        }
+    let mut unset = vec!["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
+    unset.retain(|name| config.get(name).is_none());
+    if !unset.is_empty() && !is_only_thread() {
+        tracing::warn!(
+            target: "fdk::start",
+            "{} stay unset: the process has other threads already, or no /proc to count them in, and one may be reading the environment. Inference may start more than {threads} threads. Call `run` before any thread starts, or set them in func.yaml",
+            unset.join(" and "),
+        );
+        return Ok(threads);
+    }
+    for name in unset {
+        // SAFETY: this is the process's only thread, so nothing reads the environment at the same time.
+        unsafe { std::env::set_var(name, threads.to_string()) };
     }
     Ok(threads)
+}
+
+/// Whether the process has this thread alone. Where that cannot be seen, it may have others.
+fn is_only_thread() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
 /// Unless more are asked for, the process has at most 16 threads: our two, and those of two pools of this size, one of which
 /// counts the handler's thread among its own. They are the kernels' team and rayon's, which candle uses.
 const DEFAULT_MOST: u64 = 7;
+
+/// The most threads that tokio starts for a handler's `spawn_blocking`. The sandbox allows 50 in all, which is enough for these
+/// and two pools of 16. By default tokio starts up to 512, and then none is left for inference.
+pub(crate) const BLOCKING_THREADS: usize = 16;
+const _: () = assert!(2 + (16 - 1) + 16 + BLOCKING_THREADS <= 50);
 
 /// What may be asked for: the sandbox allows 50 threads in all.
 fn inference_threads(asked: Option<&str>, available: u64) -> Result<u64, String> {
@@ -183,5 +198,17 @@ mod tests {
         for asked in ["0", "33", "-1", "many"] {
             assert!(inference_threads(Some(asked), 2).unwrap_err().contains("FDK_THREADS"), "{asked}");
         }
+    }
+
+    #[test]
+    fn the_environment_is_left_as_it_is_beside_other_threads() {
+        // The harness has a thread of its own beside each test's.
+        assert!(!is_only_thread());
+        let before = std::env::var_os("RAYON_NUM_THREADS");
+        assert!(
+            set_thread_variables(&Config::from_pairs([("FDK_THREADS", "31")]))
+                .is_ok_and(|threads| threads == 31)
+        );
+        assert_eq!(std::env::var_os("RAYON_NUM_THREADS"), before);
     }
 }
