@@ -7,4 +7,8 @@ mod hostile;
 mod lifecycle;
 mod logs;
 mod requests;
+mod secrets;
 mod socket;
+mod tasks;
+mod threads;
+mod witness;

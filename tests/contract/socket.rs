@@ -1,6 +1,7 @@
 //! How the socket is published, and what refuses to start.
 
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -83,6 +84,37 @@ async fn it_serves_with_its_streams_closed() {
     }
 }
 
+#[tokio::test]
+async fn a_successors_socket_stays_when_the_first_function_drains() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lsnr.sock");
+    let start = || {
+        let mut command = hello();
+        command.env_clear().env("FN_LISTENER", format!("unix:{}", path.display()));
+        command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap()
+    };
+    let published = async |before: Option<u64>| {
+        for _ in 0..1000 {
+            let inode = std::fs::metadata(&path).ok().map(|found| found.ino());
+            if inode.is_some() && inode != before {
+                return inode;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no socket within 10 s");
+    };
+    let mut first = start();
+    let inode = published(None).await;
+    let _second = start();
+    let inode = published(inode).await;
+    let pid = Pid::from_raw(first.id().unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(first.wait().await.unwrap().success());
+    assert_eq!(std::fs::metadata(&path).ok().map(|found| found.ino()), inode, "it is still the second one's");
+    let reply = Connection::open(&path).await.call(&[], b"{\"name\":\"Fn\"}").await;
+    assert_eq!(reply.status, 200);
+}
+
 /// Variables, the exit code they end with, and what is said.
 type Case<'a> = (&'a [(&'a str, &'a str)], i32, &'a str);
 
@@ -114,4 +146,17 @@ fn what_cannot_be_served_ends_with_a_reason_and_no_socket() {
         assert!(said.contains(message), "{variables:?}: {said}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{variables:?} left a file");
     }
+}
+
+#[test]
+fn kernels_that_do_not_exist_are_refused_before_there_is_a_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = format!("unix:{}", folder.path().join("lsnr.sock").display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_witness"));
+    command.env_clear().env("FN_LISTENER", listener).env("FDK_KERNELS", "avx-512");
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("FDK_KERNELS is 'avx-512': use candle, avx2, avx512 or avx512_bf16"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
