@@ -148,7 +148,7 @@ fn a_single_label_is_judged_by_itself() {
         request.multi_label = multi_label;
         let reply = model.classify(&request, &Interrupt::never()).unwrap();
         for (index, predictions) in reply.predictions.iter().enumerate() {
-            assert_eq!((predictions.len(), predictions[0].label.as_str()), (1, "LABEL_0"));
+            assert_eq!((predictions.len(), &*predictions[0].label), (1, "LABEL_0"));
             close(predictions[0].score, golden.alone[index], &golden.documents[index]);
         }
     }
@@ -169,14 +169,14 @@ fn a_problem_type_says_what_becomes_of_numbers() {
     for (index, case) in GOLDEN.mood.iter().enumerate() {
         request.multi_label = None;
         for (label, score) in scores(&multi, &request, index) {
-            close(score, case.alone[&label], &case.text);
+            close(score, case.alone[&*label], &case.text);
         }
         for (label, score) in scores(&plain, &request, index) {
-            close(1.0 / (1.0 + (-score).exp()), case.alone[&label], &case.text);
+            close(1.0 / (1.0 + (-score).exp()), case.alone[&*label], &case.text);
         }
         request.multi_label = Some(false);
         for (label, score) in scores(&plain, &request, index) {
-            close(score, case.scores[&label], &case.text);
+            close(score, case.scores[&*label], &case.text);
         }
     }
 }

@@ -48,11 +48,11 @@ fn main() -> Result<()> {
                     let (model, request) =
                         if case == "prefix" { (&told, &request) } else { (&plain, &whole) };
                     let began = Instant::now();
-                    step(model, &mut model.begin(request)?)?;
+                    step(model, &mut model.begin(request, &Interrupt::never())?)?;
                     write!(stdout, "{:.7} ", began.elapsed().as_secs_f64())?;
                 }
                 "decode" => {
-                    let mut completion = plain.begin(&whole)?;
+                    let mut completion = plain.begin(&whole, &Interrupt::never())?;
                     step(&plain, &mut completion)?;
                     let began = Instant::now();
                     let mut steps = 0;

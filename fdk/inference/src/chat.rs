@@ -13,8 +13,8 @@ use minijinja::value::{Kwargs, Serde, Value};
 use minijinja::{Environment, ErrorKind, context};
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
-use std::error::Error as StdError;
 use std::collections::HashSet;
+use std::error::Error as StdError;
 use std::{fmt, io};
 
 /// Steps of a template before it is taken for one without an end.
@@ -338,7 +338,8 @@ mod tests {
         assert!(GOLDEN.templates.len() > 8);
         for Template { name, template, cases } in &GOLDEN.templates {
             for case in cases {
-                match (chat(template).render(&case.messages, &Interrupt::never()), &case.text, &case.refused) {
+                match (chat(template).render(&case.messages, &Interrupt::never()), &case.text, &case.refused)
+                {
                     (Ok(found), Some(text), None) => assert_eq!(&found, text, "{name}"),
                     (Err(error), None, Some(why)) => {
                         assert_eq!(error.path(), Some("messages"), "{name}");
@@ -366,7 +367,9 @@ mod tests {
     fn a_conversation_may_be_too_long_for_a_template() {
         let template =
             "{% for one in messages %}{% for other in messages %}{{ one.role }}{% endfor %}{% endfor %}";
-        let error = chat(template).render(&vec![Message::new(Role::User, ""); 2000], &Interrupt::never()).unwrap_err();
+        let error = chat(template)
+            .render(&vec![Message::new(Role::User, ""); 2000], &Interrupt::never())
+            .unwrap_err();
         assert_eq!(error.path(), Some("messages"));
         assert_eq!(
             error.to_string(),

@@ -373,7 +373,7 @@ mod tests {
         let family = Family::read(&assets).unwrap();
         let long = "!".repeat(MAX_TEXT);
         // On the tables of a prepared file, and by the crate.
-        for isa in [Isa::chosen(), None] {
+        for isa in [Isa::chosen().unwrap(), None] {
             let tokenizer = Encoder::with(&assets, family.clone(), isa).unwrap().tokenizer;
             let limit = tokenizer.limit();
             let (one, first) = (tokenizer.ids(&long).unwrap(), tokenizer.first(&long).unwrap());

@@ -38,7 +38,7 @@ impl Assets {
                     .map_err(|why| Error::assets(format!("model {name}: {}: {why}", file.path)))?;
                 tracing::info!(target: "fdk::assets", model = name, file = file.path, bytes = file.size, "fetched");
             }
-            Ok(())
+            Ok::<(), Error>(())
         })?;
         // Without it the next open would only read them all again.
         let _ = Mark::write(&folder, &model.files);

@@ -343,7 +343,7 @@ mod tests {
                 // By itself 0.23.2 compares texts that it read up to the limit alone, which 0.22 and 0.23.3 do not.
                 let (one, other) = truncate_encodings(one, Some(other), &cut).unwrap();
                 let expected = crates.post_process(one, other, true).unwrap();
-                let found = ours.pair(&first, &second).unwrap();
+                let found = ours.pair(&ours.first(&first).unwrap(), &second).unwrap();
                 prop_assert_eq!(&found.ids, expected.get_ids());
                 prop_assert_eq!(&found.types, expected.get_type_ids());
                 prop_assert_eq!(found.whole, whole);

@@ -51,7 +51,10 @@ pub fn tokens() -> &'static [Value] {
 /// Its file, with these entries in place of its own; one that is null is left out.
 pub fn gguf(entries: Map<String, Value>) -> Vec<u8> {
     let weights = Gguf::parse(WEIGHTS).expect("a model");
-    let tensors: Vec<_> = weights.tensors().filter(|(name, _)| !name.ends_with(".bias")).collect();
+    let tensors: Vec<_> = weights
+        .tensors()
+        .filter(|(name, _)| name.rsplit_once('.').is_none_or(|(_, part)| part != "bias"))
+        .collect();
     let mut metadata = METADATA.clone();
     metadata.extend(entries);
     let metadata: Vec<_> = metadata.iter().filter_map(|(key, value)| Some((key, entry(value)?))).collect();

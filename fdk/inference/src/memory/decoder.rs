@@ -148,7 +148,9 @@ fn is_fused(gguf: &Gguf<'_>, config: &Config) -> bool {
         };
         kept && !odd
     };
-    fdk_kernels::quantised::Level::chosen().is_some() && !config.halves && gguf.tensors().all(takes)
+    fdk_kernels::quantised::Level::chosen().is_ok_and(|level| level.is_some())
+        && !config.halves
+        && gguf.tensors().all(takes)
 }
 
 #[cfg(not(target_arch = "x86_64"))]

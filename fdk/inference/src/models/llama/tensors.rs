@@ -161,17 +161,22 @@ mod tests {
     }
 
     fn on_candle(file: &[u8]) -> Vec<f32> {
-        logits(&Llama::load(&Gguf::parse(file).unwrap(), Precision::Full).unwrap())
+        logits(&Llama::load(&Gguf::parse(file).unwrap(), Precision::Full, &|_| {}).unwrap())
     }
 
     #[cfg(target_arch = "x86_64")]
     fn on_kernels(file: &[u8]) -> Result<Vec<f32>, String> {
         use crate::decoder_file::DecoderFile;
+        use crate::map::MappedFile;
         use crate::models::fused_llama::FusedLlama;
-        let map = fdk_kernels::numbers::fill(file.len(), |memory| memory.copy_from_slice(file)).unwrap();
-        let file = DecoderFile::Gguf(map);
+        use fdk_kernels::quantised::Level;
+        use std::io::Write as _;
+        let mut on_disk = tempfile::NamedTempFile::new().unwrap();
+        on_disk.write_all(file).unwrap();
+        let file = DecoderFile::Gguf(MappedFile::open(on_disk.path()).unwrap());
         let gguf = file.gguf().unwrap();
-        FusedLlama::load(&file, &gguf, &Config::read(&gguf).unwrap()).map(|model| logits(&model))
+        let level = Level::chosen().unwrap();
+        FusedLlama::load(level, &file, &gguf, &Config::read(&gguf).unwrap()).map(|model| logits(&model))
     }
 
     /// What a file with one tensor more, or another, is refused with.
@@ -199,7 +204,7 @@ mod tests {
             on_candle(&gguf(&all(false), 2, ""))
         );
         #[cfg(target_arch = "x86_64")]
-        if fdk_kernels::quantised::Level::chosen().is_some() {
+        if fdk_kernels::quantised::Level::chosen().unwrap().is_some() {
             let tensors = all(false);
             let plain = on_kernels(&gguf(&tensors, 2, "")).unwrap();
             for (name, _) in &tensors {
