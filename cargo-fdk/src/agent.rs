@@ -188,7 +188,7 @@ impl Container {
 
     /// The process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.life.as_ref()?.process.child.id()
+        Some(self.life.as_ref()?.process.id()?.as_raw_pid().cast_unsigned())
     }
 
     /// Whether the process has ended, or was killed.

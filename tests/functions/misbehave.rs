@@ -2,6 +2,8 @@
 //!
 //! The body says what to do; `MISBEHAVE` in its configuration what to do at the start.
 
+mod attack;
+
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -18,6 +20,7 @@ fn main() {
             eprintln!("no model, no function");
             std::process::exit(3);
         }
+        Ok("abort") => std::process::abort(),
         _ => {}
     }
     let listener = std::env::var("FN_LISTENER").unwrap();
@@ -81,11 +84,14 @@ fn answer(mut stream: &UnixStream) -> Option<()> {
         "fork" => {
             // In a session of its own, out of the reach of signals to the group.
             let child = Command::new("setsid").args(["sleep", "1000"]).spawn();
-            reply = child.map_or_else(|error| error.to_string(), |child| child.id().to_string());
+            reply = child.map_or_else(|error| error.to_string(), |child| process(child.id()));
         }
         "breed" => reply = bred(number),
         "look" => reply = look(),
-        "pid" => reply = std::process::id().to_string(),
+        "pid" => reply = process(std::process::id()),
+        "attack" => reply = attack::on(&serde_json::from_str(argument).unwrap()).to_string(),
+        "read" => reply = std::fs::read_to_string(argument).unwrap_or_else(|error| error.to_string()),
+        "write" => reply = format!("{:?}", std::fs::write(argument, "x").map_err(|error| error.kind())),
         "head" => reply = head,
         "broken" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort").ok()?;
@@ -103,6 +109,12 @@ fn answer(mut stream: &UnixStream) -> Option<()> {
     }
     let head = format!("HTTP/1.1 {status} S\r\n{extra}Content-Length: {}\r\n\r\n", reply.len());
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(reply.as_bytes())).ok()
+}
+
+/// A process that is known by its namespace and its id there, so that who is outside can find it.
+fn process(id: u32) -> String {
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    format!("{} {id}", namespace.display())
 }
 
 /// Touches so many megabytes.

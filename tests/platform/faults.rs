@@ -1,8 +1,8 @@
 //! Functions that misbehave, and many callers: the platform stays up, answers each with the right code, and leaks nothing.
 
-use crate::served::{Answer, Served, runs, state, until};
+use crate::served::{Answer, Served, parent, runs, state, until};
 use cargo_fdk::platform::Settings;
-use cargo_fdk::pool::{Condition, Limits};
+use cargo_fdk::pool::{Condition, Limits, Seen};
 use cargo_fdk::sandbox::Sandbox;
 use serde_json::{Value, json};
 
@@ -31,11 +31,11 @@ fn each_fault_has_its_code_and_the_next_call_is_answered() {
     ] {
         // One alone is to run out of time.
         let id = if body.starts_with("sleep") { &slow } else { &other };
-        let before = served.invoke(id, "pid").text;
+        let before = served.process(id, "pid");
         let answer = served.invoke(id, body);
         assert_eq!(answer.error(), (status, message.to_owned()), "{body}");
-        let after = served.invoke(id, "pid");
-        assert_eq!((after.status, after.text == before), (200, lives), "{body}: {before} {}", after.text);
+        let after = served.process(id, "pid");
+        assert_eq!(after == before, lives, "{body}: {before} {after}");
         if !lives {
             until("the killed one is gone", || !runs(&before));
         }
@@ -57,6 +57,10 @@ fn what_does_not_start_is_told_apart() {
     assert!(status == 502 && message.starts_with("Container failed to initialize"), "{status} {message}");
     let call = served.platform.calls.all().pop().unwrap();
     assert!(call.fault.contains("exit status: 3"), "{}", call.fault);
+    let abort = served.function("abort", &json!({"config": {"MISBEHAVE": "abort"}}));
+    assert_eq!(served.invoke(&abort, "").status, 502);
+    let call = served.platform.calls.all().pop().unwrap();
+    assert!(call.fault.contains("signal: "), "{}", call.fault);
     // A call's own time does not run during a start, neither one that fails nor one that takes long.
     let late = served.function("late", &json!({"timeout": 2, "config": {"MISBEHAVE": "bind-late"}}));
     assert_eq!(served.invoke(&late, "late").text, "late");
@@ -78,9 +82,8 @@ fn a_flood_a_fork_and_a_glutton_cost_nobody_else() {
     assert_eq!(served.invoke(&id, "eat 20").text, (20 << 20).to_string());
     // More than it was granted: it aborts, as there it would be killed.
     assert_eq!(served.invoke(&id, "eat 400").error(), (502, "error receiving function response".into()));
-    let child = served.invoke(&id, "fork").text;
-    assert!(child.parse::<u32>().is_ok(), "{child}");
-    let own = served.invoke(&id, "pid").text;
+    let child = served.process(&id, "fork");
+    let own = served.process(&id, "pid");
     served.stop();
     until("function and child are gone", || !runs(&child) && !runs(&own));
 }
@@ -91,8 +94,8 @@ fn what_a_function_started_does_not_outlive_a_platform_that_ends_under_a_call() 
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(folder.path(), settings());
     let id = served.function("f", &json!({"timeout": 300}));
-    let child = served.invoke(&id, "fork").text;
-    let own = served.invoke(&id, "pid").text;
+    let child = served.process(&id, "fork");
+    let own = served.process(&id, "pid");
     assert!(runs(&child) && runs(&own), "{child} {own}");
     let mut stream = std::net::TcpStream::connect(served.url.strip_prefix("http://").unwrap()).unwrap();
     write!(stream, "POST /invoke/{id} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12\r\n\r\nsleep 200000")
@@ -141,18 +144,19 @@ fn a_container_is_frozen_between_calls_and_ends_when_idle() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(folder.path(), settings());
     let id = served.function("f", &json!({"idle_timeout": 4}));
-    let pid = served.invoke(&id, "pid").text;
+    let pid = served.process(&id, "pid");
     until("it is stopped", || state(&pid) == Some('T'));
     let seen = served.platform.pool.seen();
-    assert!(seen.iter().any(|container| container.condition == Condition::Frozen), "{seen:?}");
-    assert_eq!(served.invoke(&id, "pid").text, pid, "the same one is thawed");
+    let shown = |container: &Seen| container.pid.is_some_and(|shown| shown.to_string() == pid);
+    assert!(seen.iter().any(|it| it.condition == Condition::Frozen && shown(it)), "{pid} {seen:?}");
+    assert_eq!(served.process(&id, "pid"), pid, "the same one is thawed");
     until("it is stopped again", || state(&pid) == Some('T'));
     until("it is ended", || !runs(&pid));
-    assert_ne!(served.invoke(&id, "pid").text, pid);
+    assert_ne!(served.process(&id, "pid"), pid);
     // A change of configuration is a change of containers.
-    let before = served.invoke(&id, "pid").text;
+    let before = served.process(&id, "pid");
     served.put(&format!("/v2/fns/{id}"), &json!({"config": {"X": "1"}}));
-    assert_ne!(served.invoke(&id, "pid").text, before);
+    assert_ne!(served.process(&id, "pid"), before);
     until("the old one is gone", || !runs(&before));
 }
 
@@ -161,7 +165,7 @@ fn a_newer_build_is_swapped_in_under_a_call() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(folder.path(), settings());
     let id = served.function("f", &Value::Null);
-    let before = served.invoke(&id, "pid").text;
+    let before = served.process(&id, "pid");
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| served.invoke(&id, "sleep 3000").status);
         until("the call is on its way", || {
@@ -169,7 +173,7 @@ fn a_newer_build_is_swapped_in_under_a_call() {
         });
         let (_, image) = served.platform.images.find("misbehave:1").unwrap();
         served.platform.images.keep(&image).unwrap();
-        assert_ne!(served.invoke(&id, "pid").text, before);
+        assert_ne!(served.process(&id, "pid"), before);
         assert_eq!(slow.join().unwrap(), 200, "it ended where it began");
     });
     until("the old one is gone", || !runs(&before));
@@ -225,11 +229,13 @@ fn functions_killed_at_random_cost_their_call_alone_and_leave_nothing() {
     let before = descriptors();
     let mut pids = Vec::new();
     for round in 0..21 {
-        let pid = served.invoke(&id, "pid").text;
+        let pid = served.process(&id, "pid");
         let kill = || {
             let id = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+            let above = parent(&pid);
             rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
-            until("it is dead", || !runs(&pid));
+            // Who stands for it outside of its PID namespace ends after it.
+            until("it is dead", || !runs(&pid) && (above == std::process::id().to_string() || !runs(&above)));
         };
         match round % 3 {
             0 => kill(),
@@ -257,7 +263,7 @@ fn a_streamed_reply_comes_as_it_is_made_and_a_broken_one_is_not_whole() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(folder.path(), Settings { stream_replies: true, ..settings() });
     let id = served.function("f", &json!({"timeout": 2}));
-    let before = served.invoke(&id, "pid").text;
+    let before = served.process(&id, "pid");
     let mut stream = std::net::TcpStream::connect(served.url.strip_prefix("http://").unwrap()).unwrap();
     write!(stream, "POST /invoke/{id} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\ndrip").unwrap();
     let mut reply = String::new();

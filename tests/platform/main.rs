@@ -13,6 +13,7 @@ mod faults;
 mod fn_cli;
 mod hostile;
 mod linked;
+mod neighbours;
 mod new;
 mod oci;
 mod page;

@@ -2,7 +2,7 @@
 
 use crate::turn::Turn;
 use cargo_fdk::images::{Image, Images};
-use cargo_fdk::platform::{Platform, Settings};
+use cargo_fdk::platform::{Platform, Settings, Surroundings};
 use cargo_fdk::{server, store::Store};
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -43,15 +43,25 @@ impl Answer {
 impl Served {
     /// With its state in a folder; `misbehave:1` is an image there.
     pub(crate) fn start(state: &Path, settings: Settings) -> Self {
-        Self::start_in(Turn::beside_others(), state, settings)
+        Self::start_in(Turn::beside_others(), state, settings, None)
+    }
+
+    /// As [`Served::start`], with something of each function's own.
+    pub(crate) fn start_with(state: &Path, settings: Settings, surroundings: Arc<dyn Surroundings>) -> Self {
+        Self::start_in(Turn::beside_others(), state, settings, Some(surroundings))
     }
 
     /// As [`Served::start`], while no other test has a platform.
     pub(crate) fn start_alone(state: &Path, settings: Settings) -> Self {
-        Self::start_in(Turn::alone(), state, settings)
+        Self::start_in(Turn::alone(), state, settings, None)
     }
 
-    fn start_in(turn: Turn, state: &Path, settings: Settings) -> Self {
+    fn start_in(
+        turn: Turn,
+        state: &Path,
+        settings: Settings,
+        surroundings: Option<Arc<dyn Surroundings>>,
+    ) -> Self {
         let store = Store::open(&state.join("state.redb")).unwrap();
         let images = Images::at(state.join("images"));
         let visible = state.join("visible");
@@ -64,7 +74,8 @@ impl Served {
             visible: vec![visible],
         };
         images.keep(&image).unwrap();
-        let platform = Arc::new(Platform::new(store, images, settings));
+        let platform = Platform::new(store, images, settings);
+        let platform = Arc::new(surroundings.into_iter().fold(platform, Platform::with));
         count_panics();
         let (stop, stopped) = oneshot::channel();
         let (told, port) = std::sync::mpsc::channel();
@@ -143,6 +154,12 @@ impl Served {
         self.send("POST", &format!("/invoke/{function}"), &[], body)
     }
 
+    /// Asks a function of the image for a process, its own with `pid` or a child's with `fork`: its id on this machine.
+    pub(crate) fn process(&self, function: &str, which: &str) -> String {
+        let told = self.invoke(function, which).text;
+        outside(&told).unwrap_or_else(|| panic!("no process: {told}"))
+    }
+
     /// Stops it, and waits until nothing of it runs.
     pub(crate) fn stop(mut self) {
         self.end();
@@ -186,6 +203,35 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(began.elapsed() < Duration::from_secs(30), "not within 30 s: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The id on this machine of a process that told its PID namespace and its id there, while it runs.
+pub(crate) fn outside(told: &str) -> Option<String> {
+    let (namespace, id) = told.rsplit_once(' ')?;
+    let is_it = |process: &PathBuf| {
+        let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
+        let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        ids.split_whitespace().last() == Some(id)
+            && std::fs::read_link(process.join("ns/pid")).is_ok_and(|found| found.as_os_str() == namespace)
+    };
+    let found = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path()).find(is_it)?;
+    Some(found.file_name()?.to_str()?.to_owned())
+}
+
+/// The process that started a process, or has taken it over.
+pub(crate) fn parent(process: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned()
+}
+
+/// The processes that a process has started, and those that these have.
+pub(crate) fn descendants(process: &str) -> Vec<String> {
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    let children = children.unwrap_or_default();
+    children
+        .split_whitespace()
+        .flat_map(|child| [vec![child.to_owned()], descendants(child)].concat())
+        .collect()
 }
 
 /// Whether a process is there and no zombie.

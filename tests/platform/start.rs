@@ -1,6 +1,6 @@
 //! `cargo fdk start`: functions behind HTTP, as callers of the Fn server see them.
 
-use crate::served::{directories, runs, until};
+use crate::served::{descendants, directories, outside, runs, until};
 use crate::turn::Turn;
 use cargo_fdk::images::{Image, Images};
 use serde_json::{Value, json};
@@ -68,12 +68,11 @@ impl Platform {
     /// Stops it as a terminal does, and says whether any function is left.
     pub(crate) fn stop(mut self) -> bool {
         let pid = rustix::process::Pid::from_child(&self.child);
-        let children =
-            std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.child.id())).unwrap();
+        let started = descendants(&self.child.id().to_string());
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         self.child.wait().unwrap();
         for _ in 0..500 {
-            if !children.split_whitespace().any(runs) {
+            if !started.iter().any(|process| runs(process)) {
                 return false;
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -175,14 +174,15 @@ fn a_changed_source_is_built_and_the_next_call_meets_it() {
 fn what_a_killed_platform_leaves_is_gone_at_the_next_start() {
     let mut platform = Platform::start(&["examples/hello"]);
     assert_eq!(platform.json("/invoke/hello", &json!({"name": "one"}))["message"], "Hello one");
-    let id = platform.child.id();
-    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
-    let directories = directories(&id.to_string());
+    let id = platform.child.id().to_string();
+    let started = descendants(&id);
+    let directories = directories(&id);
     // One for the state, which is not to be kept, and one for the function.
     assert_eq!(directories.len(), 2, "{directories:?}");
     platform.child.kill().unwrap();
     platform.child.wait().unwrap();
-    until("the function died with it", || !children.split_whitespace().any(runs));
+    assert!(!started.is_empty());
+    until("the function died with it", || !started.iter().any(|process| runs(process)));
     let next = Platform::start(&["examples/hello"]);
     for directory in directories {
         assert!(!directory.exists(), "{}", directory.display());
@@ -207,7 +207,7 @@ fn what_a_function_left_running_ends_at_the_next_start() {
     let wanted = json!({"name": "f", "app_id": app["id"], "image": "misbehave:1"});
     let func = platform.json("/v2/fns", &wanted);
     let (_, child, _) = platform.post(&format!("/invoke/{}", func["id"].as_str().unwrap()), "fork");
-    assert!(child.parse::<u32>().is_ok() && runs(&child), "{child}");
+    let child = outside(&child).unwrap_or_else(|| panic!("no process: {child}"));
     platform.child.kill().unwrap();
     platform.child.wait().unwrap();
     let next = Platform::start(&["examples/hello"]);

@@ -1,13 +1,10 @@
 //! What the processes of one function share, and no other has: even those that left its group, or outlived its platform.
+//! In a PID namespace all die with the first, so it is for those without one, and for what a killed platform left.
 
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 pub(super) enum Mark {
-    /// Its mount namespace, held open: a number that is free is soon another's.
-    Namespace(File),
     /// The socket's address in its environment.
     Listener(String),
     /// The container's directory: the socket is beneath it, or it is among the mounts.
@@ -39,11 +36,6 @@ impl Mark {
 
     fn is_on(&self, pid: i32) -> bool {
         match self {
-            Self::Namespace(namespace) => {
-                let number = |found: std::fs::Metadata| (found.dev(), found.ino());
-                let other = std::fs::metadata(format!("/proc/{pid}/ns/mnt")).map(number);
-                namespace.metadata().map(number).is_ok_and(|own| other.is_ok_and(|other| other == own))
-            }
             Self::Listener(listener) => {
                 let wanted = format!("FN_LISTENER={listener}");
                 has_variable(pid, |variable| variable == wanted.as_bytes())

@@ -6,7 +6,6 @@ use super::mark::Mark;
 use crate::logs::Logs;
 use crate::{sandbox, socket};
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -15,10 +14,12 @@ use tokio::process::{Child, Command};
 
 /// The function's process, which dies with this value.
 pub(super) struct Process {
+    /// The function, or who stands for it outside of its PID namespace and ends as it does.
     pub(super) child: Child,
-    group: Option<Pid>,
+    /// The function, which leads its group.
+    function: Option<Pid>,
     killed: AtomicBool,
-    /// None when it had ended before it could be told from others, or all that had it are killed.
+    /// None when all that had it are killed, or die with the function since it is the first of their PID namespace.
     mark: Option<Mark>,
 }
 
@@ -49,7 +50,7 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        sandbox::enter(&mut command, walls);
+        let first = sandbox::enter(&mut command, walls)?;
         let mut child = Command::from(command).kill_on_drop(true).spawn()?;
         if let Some(stdout) = child.stdout.take() {
             logs.collect(stdout, spec.echo);
@@ -57,14 +58,18 @@ impl Process {
         if let Some(stderr) = child.stderr.take() {
             logs.collect(stderr, spec.echo);
         }
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let mark = if inside.is_some() {
-            let namespace = child.id().and_then(|id| File::open(format!("/proc/{id}/ns/mnt")).ok());
-            namespace.map(Mark::Namespace)
-        } else {
-            Some(Mark::Listener(listener))
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        let (function, mark) = match first {
+            Some(first) => (Some(first.pid()?), None),
+            None => (id.and_then(Pid::from_raw), Some(Mark::Listener(listener))),
         };
-        Ok(Self { child, group, killed: AtomicBool::new(false), mark })
+        Ok(Self { child, function, killed: AtomicBool::new(false), mark })
+    }
+
+    /// The function's id, while it runs.
+    pub(super) fn id(&self) -> Option<Pid> {
+        // Once it has been waited for, its id may be another's.
+        self.function.filter(|_| self.child.id().is_some())
     }
 
     pub(super) fn kill(&self) {
@@ -78,8 +83,7 @@ impl Process {
     }
 
     pub(super) fn signal(&self, signal: Signal) {
-        // Once it has been waited for, its id may be another's.
-        if let Some(group) = self.group.filter(|_| self.child.id().is_some()) {
+        if let Some(group) = self.id() {
             let _ = kill_process_group(group, signal);
         }
     }

@@ -38,10 +38,11 @@ impl Enclosure {
         let map = |id: u32| CString::new(format!("{USER} {id} 1")).unwrap_or_default();
         let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         // Within a user namespace its processes alone count; else all that the user runs on this machine.
-        let others = if sandbox.means == Means::Root { crate::usage::tasks_of_user(USER) } else { 0 };
+        // Beside the function there is one more, which waits for it.
+        let others = if sandbox.means == Means::Root { crate::usage::tasks_of_user(USER) } else { 1 };
         Self {
             sandbox,
-            layout: (sandbox.means != Means::Limits).then(|| Layout::new(spec, io, root)),
+            layout: (sandbox.means != Means::Limits).then(|| Layout::new(spec, io, root, sandbox.proc)),
             memory: spec.memory.saturating_mul(1 << 20).saturating_add(UNTOUCHED),
             tasks: others + 50,
             user_map: map(user),
@@ -55,28 +56,34 @@ impl Enclosure {
         self.layout.as_ref().map(|_| inside)
     }
 
-    /// Which namespaces the process must leave before [`Enclosure::close`].
+    /// Which namespaces the process must leave, and its child be in, before [`Enclosure::close`].
     pub(super) fn namespaces(&self) -> UnshareFlags {
-        let mut flags = match self.sandbox.means {
+        let mut flags = UnshareFlags::NEWPID | UnshareFlags::NEWNS | UnshareFlags::NEWIPC;
+        match self.sandbox.means {
             Means::Limits => return UnshareFlags::empty(),
-            Means::Root => UnshareFlags::NEWNS | UnshareFlags::NEWIPC,
-            Means::UserNamespace => UnshareFlags::NEWUSER | UnshareFlags::NEWNS | UnshareFlags::NEWIPC,
-        };
+            Means::Root => {}
+            Means::UserNamespace => flags |= UnshareFlags::NEWUSER,
+        }
         if !self.sandbox.network {
             flags |= UnshareFlags::NEWNET;
         }
         flags
     }
 
-    /// Closes the walls around the process that calls it, which is to exec next. Allocates nothing.
-    pub(super) fn close(&self) -> Result<(), Errno> {
-        let limit =
-            |resource, most: u64| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+    /// Says who the user is in a new user namespace, if there is one. Allocates nothing.
+    pub(super) fn map_ids(&self) -> Result<(), Errno> {
         if self.sandbox.means == Means::UserNamespace {
             write(c"/proc/self/setgroups", c"deny")?;
             write(c"/proc/self/uid_map", &self.user_map)?;
             write(c"/proc/self/gid_map", &self.group_map)?;
         }
+        Ok(())
+    }
+
+    /// Closes the walls around the process that calls it, which is to exec next. Allocates nothing.
+    pub(super) fn close(&self) -> Result<(), Errno> {
+        let limit =
+            |resource, most: u64| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
         if let Some(layout) = &self.layout {
             layout.build()?;
             limit(Resource::Nproc, self.tasks)?;

@@ -1,5 +1,6 @@
 //! The function's root file system, as steps that need no memory of their own: they are taken between fork and exec.
 
+use super::enter::make_read_only;
 use crate::agent::Spec;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -20,6 +21,8 @@ pub(super) const IO: &str = "/tmp/iofs";
 const SYSTEM: [&str; 10] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/nix", "/opt"];
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+/// What stands for `/proc` where none can be mounted: the function's first process, and no other.
+const PROC: [&str; 5] = ["/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys"];
 
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -39,16 +42,18 @@ enum Step {
     Bind {
         from: CString,
         to: CString,
-        read_only: Option<MountFlags>,
+        read_only: bool,
     },
     Temporary {
         at: CString,
         options: CString,
     },
+    /// The processes of the PID namespace.
+    Processes(CString),
 }
 
 impl Layout {
-    pub(super) fn new(spec: &Spec, io: &Path, root: &Path) -> Self {
+    pub(super) fn new(spec: &Spec, io: &Path, root: &Path, proc: bool) -> Self {
         let mut layout = Self { root: c(root), steps: Vec::new() };
         let temporary = |at: &Path, options: String| Step::Temporary {
             at: c(at),
@@ -62,8 +67,13 @@ impl Layout {
                 Err(_) => {}
             }
         }
-        for path in ["/proc", "/sys"].map(Path::new).into_iter().filter(|path| path.is_dir()) {
-            layout.bind(root, path, path, path == Path::new("/sys"));
+        if proc {
+            let at = c(&root.join("proc"));
+            layout.steps.extend([Step::Folder(at.clone()), Step::Processes(at)]);
+        }
+        let seen: &[&str] = if proc { &[] } else { &PROC };
+        for path in seen.iter().chain(&["/sys"]).map(Path::new).filter(|path| path.exists()) {
+            layout.bind(root, path, path, path != Path::new("/proc/self"));
         }
         for device in DEVICES.map(Path::new).into_iter().filter(|path| path.exists()) {
             layout.bind(root, device, device, false);
@@ -96,7 +106,6 @@ impl Layout {
         if !is_folder {
             self.steps.push(Step::File(c(&at)));
         }
-        let read_only = read_only.then(|| kept_flags(from));
         self.steps.push(Step::Bind { from: c(from), to: c(&at), read_only });
     }
 
@@ -115,13 +124,17 @@ impl Layout {
                 Step::Link { target, at } => rustix::fs::symlink(target, at)?,
                 Step::Bind { from, to, read_only } => {
                     mount_bind_recursive(from, to)?;
-                    if let Some(kept) = read_only {
-                        mount_remount(to, MountFlags::BIND | MountFlags::RDONLY | *kept, c"")?;
+                    if *read_only {
+                        make_read_only(to)?;
                     }
                 }
                 Step::Temporary { at, options } => {
                     let flags = MountFlags::NOSUID | MountFlags::NODEV;
                     mount(c"tmpfs", at, c"tmpfs", flags, options.as_c_str())?;
+                }
+                Step::Processes(at) => {
+                    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+                    mount(c"proc", at, c"proc", flags, c"")?;
                 }
             }
         }
@@ -138,21 +151,6 @@ impl Layout {
 fn under(root: &Path, path: &Path) -> PathBuf {
     let names = path.components().filter(|part| matches!(part, Component::Normal(_)));
     names.fold(root.to_owned(), |at, name| at.join(name))
-}
-
-/// The flags of the mount that a path is on: where a user namespace sees them they cannot be taken away.
-fn kept_flags(path: &Path) -> MountFlags {
-    let Ok(found) = rustix::fs::statvfs(path) else { return MountFlags::empty() };
-    let pairs = [
-        (rustix::fs::StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
-        (rustix::fs::StatVfsMountFlags::from_bits_retain(0x4), MountFlags::NODEV),
-        (rustix::fs::StatVfsMountFlags::from_bits_retain(0x8), MountFlags::NOEXEC),
-        (rustix::fs::StatVfsMountFlags::from_bits_retain(0x400), MountFlags::NOATIME),
-        (rustix::fs::StatVfsMountFlags::from_bits_retain(0x800), MountFlags::NODIRATIME),
-        (rustix::fs::StatVfsMountFlags::from_bits_retain(0x1000), MountFlags::RELATIME),
-    ];
-    let kept = pairs.into_iter().filter(|(seen, _)| found.f_flag.contains(*seen));
-    kept.fold(MountFlags::empty(), |flags, (_, flag)| flags | flag)
 }
 
 /// A path for the kernel. One with a zero byte in it is none, and fails there.

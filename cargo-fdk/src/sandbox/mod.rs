@@ -2,7 +2,7 @@
 //!
 //! A function sees a root file system of its own, read-only, put together from the system's folders, its executable and
 //! what it may read; `/tmp` is its own, of the size that OCI grants. It is user 1000, without capabilities and without a
-//! way to new ones.
+//! way to new ones, and the first process of a PID namespace: it sees no process but those that it starts.
 
 mod enclosure;
 mod enter;
@@ -20,6 +20,8 @@ use std::sync::OnceLock;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sandbox {
     means: Means,
+    /// Whether a `/proc` can be mounted: the system may refuse it to a user namespace, as in a container of Docker's.
+    proc: bool,
     network: bool,
 }
 
@@ -37,13 +39,16 @@ enum Means {
 impl Sandbox {
     /// The strongest that this machine allows, found by trying once; with or without the machine's network.
     pub fn strongest(network: bool) -> Self {
-        static FOUND: OnceLock<Means> = OnceLock::new();
-        let means = FOUND.get_or_init(|| {
+        static FOUND: OnceLock<Sandbox> = OnceLock::new();
+        let found = FOUND.get_or_init(|| {
             let first = if rustix::process::geteuid().is_root() { Means::Root } else { Means::UserNamespace };
-            let works = |means: &Means| enter::works(Self { means: *means, network: false });
-            [first, Means::UserNamespace].into_iter().find(works).unwrap_or(Means::Limits)
+            let mut wanted = [first, Means::UserNamespace]
+                .into_iter()
+                .flat_map(|means| [true, false].map(|proc| Self { means, proc, network: false }));
+            let limits = Self { means: Means::Limits, proc: false, network: false };
+            wanted.find(|sandbox| enter::works(*sandbox)).unwrap_or(limits)
         });
-        Self { means: *means, network }
+        Self { network, ..*found }
     }
 
     /// The same, with the machine's network.
@@ -52,32 +57,32 @@ impl Sandbox {
         Self { network: true, ..self }
     }
 
+    /// Every wall, and whether it stands.
+    fn all(self) -> [(&'static str, bool); 11] {
+        let has_namespaces = self.means != Means::Limits;
+        [
+            ("read-only root", has_namespaces),
+            ("private /tmp", has_namespaces),
+            ("PID namespace", has_namespaces),
+            ("private /proc", self.proc),
+            ("uid 1000", has_namespaces),
+            ("no capabilities", has_namespaces),
+            ("no network", has_namespaces && !self.network),
+            ("no new privileges", true),
+            ("nofile 350", true),
+            ("50 pids", has_namespaces),
+            ("memory (by RLIMIT_DATA)", true),
+        ]
+    }
+
     /// What stands.
     pub fn walls(self) -> Vec<&'static str> {
-        let mut walls = Vec::new();
-        if self.means != Means::Limits {
-            walls.extend(["read-only root", "private /tmp", "uid 1000", "no capabilities"]);
-            if !self.network {
-                walls.push("no network");
-            }
-        }
-        walls.extend(["no new privileges", "nofile 350"]);
-        if self.means != Means::Limits {
-            walls.push("50 pids");
-        }
-        walls.push("memory (by RLIMIT_DATA)");
-        walls
+        self.all().into_iter().filter_map(|(wall, stands)| stands.then_some(wall)).collect()
     }
 
     /// What is missing here, and would be there.
     pub fn missing(self) -> Vec<&'static str> {
-        match self.means {
-            Means::Limits => {
-                vec!["read-only root", "private /tmp", "uid 1000", "no capabilities", "no network", "50 pids"]
-            }
-            _ if self.network => vec!["no network"],
-            _ => vec![],
-        }
+        self.all().into_iter().filter_map(|(wall, stands)| (!stands).then_some(wall)).collect()
     }
 
     /// The walls for one container.
