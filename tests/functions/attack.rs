@@ -4,6 +4,7 @@ use rustix::process::{Pid, Signal, kill_process, pidfd_getfd, pidfd_open, test_k
 use serde_json::{Value, json};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 /// Which attempts succeed. The attacker knows of everything where it is.
 pub(crate) fn on(target: &Value) -> Value {
@@ -33,6 +34,7 @@ pub(crate) fn on(target: &Value) -> Value {
         "socket": sockets.iter().any(|socket| UnixStream::connect(socket).is_ok()),
         "port": TcpStream::connect(text("port")).is_ok(),
         "state": reads(platform, text("state")),
+        "namespaces": Command::new("unshare").args(["--user", "true"]).status().is_ok_and(|ended| ended.success()),
     })
 }
 

@@ -1,12 +1,13 @@
 //! One container's walls, made ready before its process is.
 
 use super::layout::{self, Layout};
-use super::{Means, Sandbox};
+use super::{Means, Sandbox, filter};
 use crate::agent::Spec;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::UnshareFlags;
+use seccompiler::BpfProgram;
 use std::ffi::{CStr, CString};
 use std::path::Path;
 
@@ -20,6 +21,7 @@ const UNTOUCHED: u64 = 32 << 20;
 pub struct Enclosure {
     sandbox: Sandbox,
     layout: Option<Layout>,
+    filter: &'static [BpfProgram],
     memory: u64,
     tasks: u64,
     user_map: CString,
@@ -43,6 +45,7 @@ impl Enclosure {
         Self {
             sandbox,
             layout: (sandbox.means != Means::Limits).then(|| Layout::new(spec, io, root, sandbox.proc)),
+            filter: if sandbox.filter { filter::programs() } else { &[] },
             memory: spec.memory.saturating_mul(1 << 20).saturating_add(UNTOUCHED),
             tasks: others + 50,
             user_map: map(user),
@@ -110,7 +113,8 @@ impl Enclosure {
             set_thread_res_uid(user, user, user)?;
         }
         // With a user that is not root, exec leaves no capability.
-        rustix::thread::set_no_new_privs(true)
+        rustix::thread::set_no_new_privs(true)?;
+        self.filter.iter().try_for_each(|part| seccompiler::apply_filter(part).map_err(|_| Errno::NOSYS))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod enclosure;
 mod enter;
+mod filter;
 mod layout;
 
 pub use enclosure::Enclosure;
@@ -22,6 +23,8 @@ pub struct Sandbox {
     means: Means,
     /// Whether a `/proc` can be mounted: the system may refuse it to a user namespace, as in a container of Docker's.
     proc: bool,
+    /// Whether system calls can be refused.
+    filter: bool,
     network: bool,
 }
 
@@ -42,11 +45,13 @@ impl Sandbox {
         static FOUND: OnceLock<Sandbox> = OnceLock::new();
         let found = FOUND.get_or_init(|| {
             let first = if rustix::process::geteuid().is_root() { Means::Root } else { Means::UserNamespace };
-            let mut wanted = [first, Means::UserNamespace]
-                .into_iter()
-                .flat_map(|means| [true, false].map(|proc| Self { means, proc, network: false }));
-            let limits = Self { means: Means::Limits, proc: false, network: false };
-            wanted.find(|sandbox| enter::works(*sandbox)).unwrap_or(limits)
+            let mut wanted = [first, Means::UserNamespace].into_iter().flat_map(|means| {
+                [true, false].map(|proc| Self { means, proc, filter: false, network: false })
+            });
+            let limits = Self { means: Means::Limits, proc: false, filter: false, network: false };
+            let found = wanted.find(|sandbox| enter::works(*sandbox)).unwrap_or(limits);
+            let filtered = Self { filter: filter::exists(), ..found };
+            if enter::works(filtered) { filtered } else { found }
         });
         Self { network, ..*found }
     }
@@ -58,7 +63,7 @@ impl Sandbox {
     }
 
     /// Every wall, and whether it stands.
-    fn all(self) -> [(&'static str, bool); 11] {
+    fn all(self) -> [(&'static str, bool); 12] {
         let has_namespaces = self.means != Means::Limits;
         [
             ("read-only root", has_namespaces),
@@ -69,6 +74,7 @@ impl Sandbox {
             ("no capabilities", has_namespaces),
             ("no network", has_namespaces && !self.network),
             ("no new privileges", true),
+            ("seccomp filter", self.filter),
             ("nofile 350", true),
             ("50 pids", has_namespaces),
             ("memory (by RLIMIT_DATA)", true),
