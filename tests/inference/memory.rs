@@ -84,7 +84,7 @@ impl Subject<'_> {
             spec.config.push(("FDK_CONTEXT".into(), CONTEXT.to_string()));
         }
         spec.memory = granted.unwrap_or(PLENTY);
-        spec.timeout = Duration::from_secs(900);
+        spec.timeout = Duration::from_mins(15);
         let path = if self.candle { "candle" } else { "kernels" };
         let what = format!("{} | {} | {path}", self.model, self.file);
         let mut container =

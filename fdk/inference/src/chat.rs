@@ -311,7 +311,8 @@ mod tests {
     #[derive(Deserialize)]
     struct Template {
         name: String,
-        template: String,
+        #[serde(rename = "template")]
+        source: String,
         cases: Vec<Case>,
     }
 
@@ -336,10 +337,9 @@ mod tests {
     #[test]
     fn templates_make_what_transformers_makes_of_them() {
         assert!(GOLDEN.templates.len() > 8);
-        for Template { name, template, cases } in &GOLDEN.templates {
+        for Template { name, source, cases } in &GOLDEN.templates {
             for case in cases {
-                match (chat(template).render(&case.messages, &Interrupt::never()), &case.text, &case.refused)
-                {
+                match (chat(source).render(&case.messages, &Interrupt::never()), &case.text, &case.refused) {
                     (Ok(found), Some(text), None) => assert_eq!(&found, text, "{name}"),
                     (Err(error), None, Some(why)) => {
                         assert_eq!(error.path(), Some("messages"), "{name}");

@@ -163,7 +163,9 @@ impl Header {
         self.key(key, 9);
         self.bytes.extend(8_u32.to_le_bytes());
         self.bytes.extend((texts.len() as u64).to_le_bytes());
-        texts.iter().for_each(|text| put_text(&mut self.bytes, text));
+        for text in texts {
+            put_text(&mut self.bytes, text);
+        }
     }
 }
 

@@ -85,7 +85,11 @@ mod tests {
             "token_embd.weight" | "output.weight" => vec![64, WIDTH],
             "attn_k.bias" | "attn_v.bias" | "attn_q_norm.weight" | "attn_k_norm.weight" => vec![16],
             "rope_freqs.weight" => vec![8],
-            part if part.ends_with("norm.weight") || part.ends_with(".bias") => vec![WIDTH],
+            part if part.ends_with("norm.weight")
+                || part.rsplit_once('.').is_some_and(|(_, last)| last == "bias") =>
+            {
+                vec![WIDTH]
+            }
             _ => vec![WIDTH, WIDTH],
         }
     }
