@@ -87,6 +87,18 @@ struct Section {
     shape: Vec<usize>,
 }
 
+impl Section {
+    /// The bytes that a table of this shape has, where that is a number.
+    fn shape_bytes(&self) -> Option<u64> {
+        let number: u64 = match self.r#type {
+            Type::F32 | Type::U32 => 4,
+            Type::F16 => 2,
+            Type::U8 => 1,
+        };
+        self.shape.iter().try_fold(number, |bytes, side| bytes.checked_mul(u64::try_from(*side).ok()?))
+    }
+}
+
 /// What the numbers of a table are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -273,6 +285,9 @@ fn parse(file: &[u8]) -> Result<Header, String> {
         match end {
             Some(end) if section.offset == ends.next_multiple_of(LINE as u64) => ends = end,
             _ => return Err(format!("the table {name} is not where it should be")),
+        }
+        if !section.shape.is_empty() && section.shape_bytes() != Some(section.length) {
+            return Err(format!("the table {name} is not of its shape"));
         }
     }
     if ends != parsed.length {

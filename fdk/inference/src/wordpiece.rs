@@ -71,6 +71,9 @@ impl WordPiece {
         let Some(rules) = file.about().get(ABOUT).filter(|rules| !rules.is_null()) else { return Ok(None) };
         let rules: Rules = serde_json::from_value(rules.clone())
             .map_err(|_| damaged("its tokenizer's rules do not parse"))?;
+        if rules.special.iter().any(|(token, _)| token.is_empty()) {
+            return Err(damaged("its tokenizer has a special token without a letter"));
+        }
         let slots = file.numbers::<u32>("tokenizer.slots")?;
         let tokens = file.numbers::<u32>("tokenizer.tokens")?;
         let text = file.numbers::<u8>("tokenizer.text")?;
