@@ -7,6 +7,7 @@ mod check;
 mod clients;
 mod commands;
 mod documentation;
+mod elsewhere;
 mod endpoint;
 mod endurance;
 mod faults;

@@ -16,7 +16,7 @@ pub const FOLDER: &str = "model-assets";
 
 /// The version of everything in a prepared file: the container, the tables' names, and the order of packed weights. One that
 /// this build does not write is not read.
-pub const PREPARED_VERSION: u32 = 3;
+pub const PREPARED_VERSION: u32 = 4;
 
 /// The files of one model, verified.
 #[derive(Debug, Clone)]

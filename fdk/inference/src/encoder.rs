@@ -5,11 +5,13 @@ use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::map::map;
 use crate::models::bert::Bert;
+use crate::models::checkpoint::Checkpoint;
 use crate::models::family::Family;
 use crate::models::fused::Fused;
 use crate::models::head::Head;
 use crate::models::pack;
 use crate::models::precision::Precision;
+use crate::models::unpack::unpack;
 use crate::prepare;
 use crate::prepared::Prepared;
 use crate::tokenizer::{Input, Tokenizer};
@@ -79,23 +81,29 @@ impl Encoder {
             prepared = Some(timings.time("pack", packed)?);
         }
         let tokenizer = timings.time("tokenizer", || Tokenizer::of(assets, prepared.as_ref()))?;
+        let checkpoint = assets.path("model.safetensors");
         let (graph, head) = timings.time("build", || if let (Some(isa), Some(prepared)) = (isa, &prepared) {
             let graph = Graph::Fused(Box::new(Fused::open(prepared, &family, isa)?));
-            Ok::<_, Error>((graph, head(&tensors(prepared)?, &family)?))
+            Ok::<_, Error>((graph, Head::of(&tensors(prepared)?, &family).map_err(misfit)?))
+        } else if let Some(prepared) = prepared.as_ref().filter(|_| !checkpoint.exists()) {
+            tracing::info!(
+                target: "fdk::assets", model = name,
+                "candle runs the model on weights that are made of the prepared file, {} widened to f32, which takes time and memory at each start",
+                prepared.precision()
+            );
+            let graph = Bert::load(&unpack(prepared, &family)?, &family).map_err(misfit)?;
+            let head = Head::of(&tensors(prepared)?, &family).map_err(misfit)?;
+            Ok((Graph::Candle(Box::new(graph)), head))
         } else {
-            let path = assets.path("model.safetensors");
-            if prepared.is_some() && !path.exists() {
-                let message = "this CPU has no AVX2, which the prepared file is for, and model.safetensors is not there";
-                return Err(Error::assets(format!("{message}; run `cargo fdk assets fetch {name}`")));
-            }
-            let weights = timings
-                .time("read", || map(&path))
+            let file = timings
+                .time("read", || map(&checkpoint))
                 .map_err(|error| Error::model("has no readable model.safetensors", error))?;
-            // Weights stored in half precision are widened: candle's mask makes NaN of f16.
-            let weights = VarBuilder::from_slice_safetensors(&weights, DType::F32, &Device::Cpu)
-                .map_err(|error| Error::model("has a model.safetensors that does not parse", error))?;
-            let graph = Bert::load(&weights, &family).map_err(misfit)?;
-            Ok((Graph::Candle(Box::new(graph)), head(&weights, &family)?))
+            let checkpoint = Checkpoint::parse(&file)?;
+            let weights = checkpoint.weights();
+            let graph = Bert::load(&family.encoder(weights), &family).map_err(misfit)?;
+            let head = Head::of(weights, &family).map_err(misfit)?;
+            checkpoint.check(&family)?;
+            Ok((Graph::Candle(Box::new(graph)), head))
         })?;
         match &graph {
             Graph::Fused(fused) => {
@@ -251,17 +259,6 @@ pub(crate) fn check_size(text: &str, place: impl FnOnce() -> String) -> Result<(
 
 fn misfit(error: candle_core::Error) -> Error {
     Error::model("has a model.safetensors that does not fit its config.json", error)
-}
-
-/// The head of a checkpoint that has one.
-fn head(weights: &VarBuilder<'_>, family: &Family) -> Result<Option<Head>, Error> {
-    if family.is_sequence_classifier() {
-        Head::sequence(weights, family).map(Some).map_err(misfit)
-    } else if family.is_token_classifier() {
-        Head::tokens(weights, family).map(Some).map_err(misfit)
-    } else {
-        Ok(None)
-    }
 }
 
 /// The tensors of a head, as a prepared file keeps them.
@@ -421,6 +418,89 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_prepared_model_runs_on_candle_without_its_files() {
+        let worst = |found: &[Vec<f32>], expected: &[Vec<f32>]| {
+            assert_eq!(found.len(), expected.len());
+            let pairs = found.iter().flatten().zip(expected.iter().flatten());
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        for name in ["cross", "mood", "topic", "names"] {
+            for (precision, most) in [(Precision::F32, 0.0), (Precision::F16, 5e-3), (Precision::Int8, 0.1)] {
+                let (folder, assets) = checkpoint(name);
+                let family = Family::read(&assets).unwrap();
+                let types = |length: u32| (0..length).map(|at| (at / 3).min(1)).collect();
+                let types =
+                    |length| if family.config.type_vocab_size > 1 { types(length) } else { Vec::new() };
+                let text = |length| Input { ids: (1..=length).collect(), types: types(length), whole: 0 };
+                let texts: Vec<Input> = (1..9).map(text).collect();
+                let logits = |encoder: &Encoder, of: &[Vec<f32>]| -> Vec<Vec<f32>> {
+                    of.iter().flat_map(|hidden| encoder.logits(hidden).unwrap()).collect()
+                };
+                let original = Encoder::with(&assets, family.clone(), None).unwrap();
+                let expected = vectors(&original, &texts);
+                for file in crate::prepare::prepare(&assets, precision).unwrap().unwrap().replaced {
+                    std::fs::remove_file(assets.path(&file)).unwrap();
+                }
+                let again = Assets::open(folder.path(), Some(name)).unwrap();
+                let candle = Encoder::with(&again, family.clone(), None).unwrap();
+                let found = vectors(&candle, &texts);
+                let apart = worst(&found, &expected);
+                println!("{name} {precision:?}: {apart}");
+                assert!(apart <= most, "{name} {precision:?}: {apart}");
+                let apart = worst(&logits(&candle, &expected), &logits(&original, &expected));
+                assert!(apart == 0.0, "the head of {name} is another: {apart}");
+                // The kernels round to 8 bits, or to bfloat16, what they multiply weights with; else it is the same model.
+                let isa = Isa::available().into_iter().find(|_| precision != Precision::Int8);
+                if let Some(isa) = isa {
+                    let fused = vectors(&Encoder::with(&again, family.clone(), Some(isa)).unwrap(), &texts);
+                    assert!(worst(&fused, &found) < 2e-5, "{name} {precision:?}: {}", worst(&fused, &found));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_tensor_that_nothing_computes_with_is_refused_by_name() {
+        for (name, odd, fine) in [
+            ("cross", "bert.encoder.layer.2.output.dense.bias", "bert.embeddings.position_ids"),
+            ("mood", "distilbert.transformer.layer.0.ffn.lin3.bias", "vocab_projector.bias"),
+            ("topic", "classifier.bias", "lm_head.bias"),
+            ("names", "a\nb", "bert.pooler.dense.weight"),
+        ] {
+            let (_folder, assets) = checkpoint(name);
+            let family = Family::read(&assets).unwrap();
+            let path = assets.path("model.safetensors");
+            let whole = std::fs::read(&path).unwrap();
+            let with = |more: &str| {
+                let parsed = safetensors::SafeTensors::deserialize(&whole).unwrap();
+                let mut tensors = parsed.tensors();
+                let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]);
+                tensors.push((more.to_owned(), view.unwrap()));
+                std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+            };
+            let isas: Vec<Option<Isa>> =
+                [None].into_iter().chain(Isa::available().into_iter().map(Some)).collect();
+            with(fine);
+            for isa in &isas {
+                Encoder::with(&assets, family.clone(), *isa).unwrap();
+            }
+            with(odd);
+            let refused = |result: Result<(), Error>| {
+                assert_eq!(
+                    result.unwrap_err().to_string(),
+                    format!(
+                        "the model has a tensor that nothing here computes with, {odd:?}: it cannot be served"
+                    )
+                );
+            };
+            for isa in &isas {
+                refused(Encoder::with(&assets, family.clone(), *isa).map(drop));
+            }
+            refused(crate::prepare::prepare(&assets, Precision::F32).map(drop));
         }
     }
 

@@ -305,7 +305,6 @@ fn decoder(
         }
     }
     timings.fact("kernels", "candle");
-    #[cfg(target_arch = "x86_64")]
     if file.precision().is_some() {
         let restored = file.restore()?;
         return Ok(Box::new(Llama::load(&Gguf::parse(&restored)?, precision, &|_| {})?));

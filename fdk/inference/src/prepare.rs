@@ -1,21 +1,19 @@
 //! Compiles a model's files into its prepared file.
 
 use crate::assets::{Assets, sha256};
-#[cfg(target_arch = "x86_64")]
 use crate::decoder_file;
 use crate::error::Error;
 use crate::manifest::File;
 use crate::map::map;
+use crate::models::checkpoint::Checkpoint;
 use crate::models::family::Family;
+use crate::models::head::Head;
 use crate::models::pack;
 use crate::models::precision::Precision;
 use crate::picture_file;
 use crate::prepared::{self, Maker, Origin};
 use crate::verified::Mark;
 use crate::wordpiece::{self, WordPiece};
-use candle_core::{DType, Device};
-use candle_nn::VarBuilder;
-use safetensors::SafeTensors;
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::io::BufWriter;
@@ -82,11 +80,10 @@ pub fn prepare(assets: &Assets, precision: Precision) -> Result<Option<Report>, 
 }
 
 fn decoder(assets: &Assets) -> Result<Option<Maker>, Error> {
-    #[cfg(target_arch = "x86_64")]
-    if assets.gguf().is_ok_and(|file| file.is_file()) {
+    // Elsewhere candle runs it, of the GGUF.
+    if cfg!(target_arch = "x86_64") && assets.gguf().is_ok_and(|file| file.is_file()) {
         return decoder_file::tables(assets);
     }
-    let _ = assets;
     Ok(None)
 }
 
@@ -97,25 +94,17 @@ pub(crate) fn tables(assets: &Assets, family: &Family, precision: Precision) -> 
     let mut maker = Maker::new(prepared::ENCODER, precision.name());
     let file = map(&assets.path("model.safetensors"))
         .map_err(|error| Error::model("has no readable model.safetensors", error))?;
-    let parse = |error| Error::model("has a model.safetensors that does not parse", error);
-    let weights = VarBuilder::from_slice_safetensors(&file, DType::F32, &Device::Cpu).map_err(parse)?;
-    pack::pack(&weights, family, shape, precision, &mut maker).map_err(fails)?;
-    let (sequence, tokens) = (family.is_sequence_classifier(), family.is_token_classifier());
-    if sequence || tokens {
-        let (_, header) = SafeTensors::read_metadata(&file)
-            .map_err(|error| Error::model("has a model.safetensors that does not parse", error))?;
-        for (name, info) in header.tensors() {
-            if name.starts_with("classifier")
-                || name.starts_with("pre_classifier")
-                || name.contains(".pooler.")
-            {
-                let tensor =
-                    weights.get(info.shape.as_slice(), &name).and_then(|tensor| tensor.flatten_all());
-                let numbers: Vec<f32> = tensor.and_then(|tensor| tensor.to_vec1()).map_err(fails)?;
-                maker.add_shaped(format!("head.{name}"), numbers, &info.shape);
-            }
-        }
+    let checkpoint = Checkpoint::parse(&file)?;
+    let weights = checkpoint.weights();
+    pack::pack(&family.encoder(weights), family, shape, precision, &mut maker).map_err(fails)?;
+    let encoders = checkpoint.used();
+    Head::of(weights, family).map_err(fails)?;
+    for name in checkpoint.used().difference(&encoders) {
+        let tensor = weights.get_unchecked(name).map_err(fails)?;
+        let numbers = tensor.flatten_all().and_then(|tensor| tensor.to_vec1::<f32>()).map_err(fails)?;
+        maker.add_shaped(format!("head.{name}"), numbers, tensor.dims());
     }
+    checkpoint.check(family)?;
     let text = fs::read(assets.path("tokenizer.json"))
         .map_err(|error| Error::model("has no usable tokenizer.json", error))?;
     let json: Value =
@@ -123,7 +112,7 @@ pub(crate) fn tables(assets: &Assets, family: &Family, precision: Precision) -> 
     let mut about = Map::new();
     let own = WordPiece::prepare(&json, &mut maker);
     // Where tokens stand in a text the crate says, from the original.
-    let tokenizer = own.is_some() && !tokens;
+    let tokenizer = own.is_some() && !family.is_token_classifier();
     about.insert(wordpiece::ABOUT.into(), json!(own));
     let origin = |file: &File| Origin {
         path: file.path.clone(),

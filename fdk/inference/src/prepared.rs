@@ -135,13 +135,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Maps a file and checks its header, not its content: [`Prepared::check_content`] does that.
-    pub fn map(path: &Path) -> Result<Self, Error> {
+    /// Maps a file of a model's folder and checks its header, not its content: [`Prepared::check_content`] does that. Nobody else
+    /// may map one: its tables would change under whoever reads them if somebody wrote to the file.
+    pub(crate) fn map(path: &Path) -> Result<Self, Error> {
         let file = map::map(path).map_err(|error| Error::model("has an unreadable prepared file", error))?;
         Self::of(Arc::new(file))
     }
 
-    /// As [`Prepared::map`], of bytes in memory. They are copied, to where they are aligned.
+    /// A file of bytes in memory; its header is checked, not its content. They are copied, to where they are aligned.
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
         let copy = numbers::fill(bytes.len(), |memory| memory.copy_from_slice(bytes));
         Self::of(Arc::new(copy.map_err(|error| Error::model("does not fit in the memory", error))?))
@@ -346,8 +347,8 @@ mod tests {
     #[test]
     fn another_version_is_refused_with_the_remedy() {
         let mut bytes = file();
-        let at = bytes.windows(11).position(|window| window == b"\"version\":3").unwrap();
-        bytes[at + 10] = b'4';
+        let at = bytes.windows(11).position(|window| window == b"\"version\":4").unwrap();
+        bytes[at + 10] = b'5';
         let length = u64::from_le_bytes(bytes[8..16].try_into().unwrap());
         let digest = Sha256::digest(&bytes[FIXED..FIXED + usize::try_from(length).unwrap()]);
         bytes[16..48].copy_from_slice(&digest);
@@ -355,7 +356,7 @@ mod tests {
         assert_eq!(error.to_string(), "the model has a prepared file that cannot be used");
         assert_eq!(
             std::error::Error::source(&error).unwrap().to_string(),
-            "it is of version 4 and this build reads version 3"
+            "it is of version 5 and this build reads version 4"
         );
     }
 

@@ -1,5 +1,5 @@
-//! Scaled dot-product attention of one head over one text: `softmax(Q Kᵀ) V`, a block of rows at a time, so that the scores
-//! of a text never leave the nearest cache. The scale is in the weights that made Q.
+//! Scaled dot-product attention of one head over one text: `softmax(Q Kᵀ · scale) V`, a block of rows at a time, so that the scores
+//! of a text never leave the nearest cache.
 
 use super::functions::exp;
 use super::gemm::PANEL;
@@ -19,6 +19,8 @@ pub(crate) struct Head {
     pub tokens: usize,
     /// The head's numbers in a row, a multiple of 16.
     pub size: usize,
+    /// What scores are multiplied by, more than zero.
+    pub scale: f32,
     pub output: *mut f32,
     pub room: Room,
 }
@@ -112,7 +114,7 @@ unsafe fn block_of<L: Lanes, const ROWS: usize>(head: &Head, row: usize) {
         }
         let mut shares = [0.0; ROWS];
         for (number, share) in shares.iter_mut().enumerate() {
-            *share = 1.0 / powers::<L>(scores.add(number * filled), head.tokens, filled);
+            *share = 1.0 / powers::<L>(scores.add(number * filled), head.tokens, filled, head.scale);
         }
         let mut column = 0;
         while column < head.size {
@@ -154,9 +156,10 @@ unsafe fn weigh<L: Lanes, const ROWS: usize, const VECTORS: usize>(
     }
 }
 
-/// Turns a row of scores into powers of e, from its largest down, and returns their sum. What fills the row becomes nothing.
+/// Turns a row of scores, scaled, into powers of e, from its largest down, and returns their sum. What fills the row becomes
+/// nothing.
 #[inline(always)]
-unsafe fn powers<L: Lanes>(row: *mut f32, tokens: usize, filled: usize) -> f32 {
+unsafe fn powers<L: Lanes>(row: *mut f32, tokens: usize, filled: usize, scale: f32) -> f32 {
     // SAFETY: the caller's: the row has `filled` numbers, a multiple of a vector.
     unsafe {
         for at in tokens..filled {
@@ -167,10 +170,10 @@ unsafe fn powers<L: Lanes>(row: *mut f32, tokens: usize, filled: usize) -> f32 {
             // A NaN is passed over here; its power is NaN, and so is the sum.
             most = L::max(L::load(row.add(at)), most);
         }
-        let most = L::splat(L::most(most));
+        let (most, scale) = (L::splat(L::most(most)), L::splat(scale));
         let mut sum = L::zero();
         for at in (0..filled).step_by(L::WIDTH) {
-            let power = exp::<L>(L::sub(L::load(row.add(at)), most));
+            let power = exp::<L>(L::mul(L::sub(L::load(row.add(at)), most), scale));
             L::store(row.add(at), power);
             sum = L::add(sum, power);
         }

@@ -47,6 +47,12 @@ impl Shape {
         (self.width / self.heads).next_multiple_of(16)
     }
 
+    /// What attention scores are multiplied by: one over the root of a head's size.
+    #[expect(clippy::cast_precision_loss, reason = "a head has a few hundred numbers")]
+    fn scale(&self) -> f32 {
+        1.0 / ((self.width / self.heads) as f32).sqrt()
+    }
+
     /// All heads.
     pub fn attended(&self) -> usize {
         self.heads * self.head()
@@ -399,6 +405,7 @@ impl<'p, C: Crew> Pass<'p, C> {
                     stride: desk.wide_stride,
                     tokens: texts[text].ids.len(),
                     size: shape.head(),
+                    scale: shape.scale(),
                     output: row.add(shape.context() + head * shape.head()),
                     room: Room {
                         keys: room.keys.start(),

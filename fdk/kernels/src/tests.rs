@@ -200,6 +200,7 @@ fn check_attention(tokens: usize, size: usize, spread: f32, seed: u64, odd: Opti
     let original = rows[1..].to_vec();
     let at =
         |row: usize, part: usize, number: usize| f64::from(original[row * stride + part * size + number]);
+    let scale = 1.0 / (size as f32).sqrt();
     for isa in Isa::all() {
         let mut rows = rows.clone();
         let rows = &mut rows[1..];
@@ -213,6 +214,7 @@ fn check_attention(tokens: usize, size: usize, spread: f32, seed: u64, odd: Opti
             stride,
             tokens,
             size,
+            scale,
             output: start.wrapping_add(3 * size),
             room: Room { keys: keys.as_mut_ptr(), values: values.as_mut_ptr(), scores: scores.as_mut_ptr() },
         };
@@ -221,6 +223,7 @@ fn check_attention(tokens: usize, size: usize, spread: f32, seed: u64, odd: Opti
         for row in 0..tokens {
             let scores: Vec<f64> = (0..tokens)
                 .map(|other| (0..size).map(|number| at(row, 0, number) * at(other, 1, number)).sum())
+                .map(|score: f64| score * f64::from(scale))
                 .collect();
             let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let powers: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
@@ -229,9 +232,9 @@ fn check_attention(tokens: usize, size: usize, spread: f32, seed: u64, odd: Opti
                 let expected: f64 = (0..tokens).map(|other| powers[other] / sum * at(other, 2, number)).sum();
                 let found = rows[row * stride + 3 * size + number];
                 // A score's own rounding grows with its size, and the power with it.
-                let scale = 1.0 + 4.0 * f64::from(spread) * (size as f64).sqrt();
+                let rounding = 1.0 + 4.0 * f64::from(spread) * (size as f64).sqrt();
                 assert!(
-                    close(found, expected, scale),
+                    close(found, expected, rounding),
                     "{isa:?} {tokens}×{size} at {row},{number}: {found} is not {expected}"
                 );
             }

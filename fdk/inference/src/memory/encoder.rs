@@ -58,7 +58,9 @@ pub(super) fn needed(assets: &Assets) -> Option<u64> {
             Needs { fixed, loading, computing: room(shape, longest) }
         }
         (None, _) => {
-            let Checkpoint { numbers, bytes, .. } = Checkpoint::look(assets)?;
+            let found =
+                Checkpoint::look(assets).or_else(|| prepared.as_ref().map(|_| Checkpoint::unpacked(&family)));
+            let Checkpoint { numbers, bytes, .. } = found?;
             let fixed = numbers.saturating_mul(4).saturating_add(in_file);
             Needs { fixed, loading: bytes, computing: activations(&family, longest) }
         }
@@ -134,5 +136,19 @@ impl Checkpoint {
             }
         }
         Some(Self { numbers, largest, bytes: file.len() as u64 })
+    }
+
+    /// The same of tensors that are made of a prepared file: nothing else is read.
+    fn unpacked(family: &Family) -> Self {
+        let config = &family.config;
+        let product = |of: &[usize]| of.iter().fold(1_u64, |all, size| all.saturating_mul(*size as u64));
+        let (width, wider) = (config.hidden_size, config.intermediate_size);
+        // Of each layer four matrices as wide as they are high, two of the wider layer, and as much as thirteen rows.
+        let layer = product(&[4, width]).saturating_add(product(&[2, wider])).saturating_add(13);
+        let tables = [config.vocab_size, config.max_position_embeddings, config.type_vocab_size];
+        let tables = tables.iter().fold(0_u64, |rows, table| rows.saturating_add(*table as u64));
+        let rows = tables.saturating_add(layer.saturating_mul(config.num_hidden_layers as u64));
+        let largest = product(&[config.vocab_size, width]);
+        Self { numbers: rows.saturating_mul(width as u64), largest, bytes: 0 }
     }
 }

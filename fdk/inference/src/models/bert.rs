@@ -2,7 +2,7 @@
 //! (Liu et al., 2019), whose layers are the same.
 
 use super::bert_layer::BertLayer;
-use super::family::{Family, Kind, distilbert_name};
+use super::family::Family;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::tokenizer::Input;
@@ -21,17 +21,9 @@ pub(crate) struct Bert {
 }
 
 impl Bert {
-    /// Takes the encoder's weights out of a checkpoint, with or without a head.
+    /// Takes the encoder's weights, by BERT's names.
     pub(crate) fn load(weights: &VarBuilder<'_>, family: &Family) -> Result<Self> {
         let config = &family.config;
-        let weights = match family.kind {
-            Kind::DistilBert => &weights.clone().rename_f(distilbert_name),
-            Kind::Bert | Kind::Roberta => weights,
-        };
-        // A checkpoint with a head keeps the encoder under the name of its family.
-        let prefixed =
-            weights.contains_tensor(&format!("{}.embeddings.word_embeddings.weight", family.prefix()));
-        let weights = if prefixed { weights.pp(family.prefix()) } else { weights.clone() };
         let embeddings = weights.pp("embeddings");
         let positions = embeddings
             .pp("position_embeddings")
@@ -129,7 +121,7 @@ mod tests {
             let family = Family::read(&Assets::unlisted(&folder, name).unwrap().unwrap()).unwrap();
             let file = std::fs::read(folder.join(name).join("model.safetensors")).unwrap();
             let weights = VarBuilder::from_buffered_safetensors(file, DType::F32, &Device::Cpu).unwrap();
-            let ours = Bert::load(&weights, &family).unwrap();
+            let ours = Bert::load(&family.encoder(&weights), &family).unwrap();
             let length = 9;
             let ids: Vec<u32> = (0..length).map(|at| (at * 7 + 3) % 30).collect();
             let types: Vec<u32> = (0..length).map(|at| u32::from(at > 4)).collect();

@@ -3,6 +3,7 @@
 use crate::assets::Assets;
 use crate::error::Error;
 use crate::models::llama;
+use candle_nn::VarBuilder;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -206,8 +207,32 @@ impl Family {
         if self.kind == Kind::Roberta { self.config.pad_token_id + 1 } else { 0 }
     }
 
+    /// The encoder's weights of a checkpoint, with or without a head, by the names that BERT gives them.
+    pub(crate) fn encoder<'w>(&self, checkpoint: &VarBuilder<'w>) -> VarBuilder<'w> {
+        let weights = match self.kind {
+            Kind::DistilBert => checkpoint.clone().rename_f(distilbert_name),
+            Kind::Bert | Kind::Roberta => checkpoint.clone(),
+        };
+        // A checkpoint with a head keeps the encoder under the name of its family.
+        let prefixed = format!("{}.embeddings.word_embeddings.weight", self.prefix());
+        if weights.contains_tensor(&prefixed) { weights.pp(self.prefix()) } else { weights }
+    }
+
+    /// Whether nothing that is served needs a tensor of the family's checkpoints: numbers that are counted anyway, the layer after
+    /// the encoder where no head begins with it, and the heads of the training before this one.
+    pub(crate) fn does_without(&self, name: &str) -> bool {
+        let own = name.strip_prefix(self.prefix()).and_then(|name| name.strip_prefix('.')).unwrap_or(name);
+        let parts: &[&str] = match self.kind {
+            Kind::Bert => &["pooler.dense.", "cls."],
+            Kind::DistilBert => &["vocab_transform.", "vocab_layer_norm.", "vocab_projector."],
+            Kind::Roberta => &["pooler.dense.", "lm_head."],
+        };
+        ["embeddings.position_ids", "embeddings.token_type_ids"].contains(&own)
+            || parts.iter().any(|part| own.starts_with(part))
+    }
+
     /// What weights are called before the name that BERT gives them, in a checkpoint with a head.
-    pub(crate) fn prefix(&self) -> &'static str {
+    fn prefix(&self) -> &'static str {
         match self.kind {
             Kind::Bert => "bert",
             Kind::DistilBert => "distilbert",
@@ -254,7 +279,7 @@ impl From<DistilBert> for Config {
 
 /// The name of one of BERT's weights in a DistilBERT checkpoint: the layers are the same, their parts are called
 /// otherwise.
-pub(crate) fn distilbert_name(name: &str) -> String {
+fn distilbert_name(name: &str) -> String {
     let names = [
         ("encoder.layer.", "transformer.layer."),
         ("attention.self.query", "attention.q_lin"),
@@ -329,6 +354,35 @@ mod tests {
                 std::error::Error::source(&error).unwrap().to_string(),
                 format!("pad_token_id is {padding}, and positions begin after it, of which there are 12")
             );
+        }
+    }
+
+    #[test]
+    fn a_family_does_without_what_counts_and_what_trained_it() {
+        let roberta = roberta(r#", "pad_token_id": 1"#).unwrap();
+        let bert = Family { kind: Kind::Bert, ..roberta.clone() };
+        let distilbert = Family { kind: Kind::DistilBert, ..roberta.clone() };
+        for name in [
+            "embeddings.position_ids",
+            "bert.embeddings.position_ids",
+            "bert.pooler.dense.bias",
+            "cls.predictions.bias",
+        ] {
+            assert!(bert.does_without(name), "{name}");
+        }
+        for name in
+            ["roberta.pooler.dense.weight", "lm_head.decoder.weight", "roberta.embeddings.token_type_ids"]
+        {
+            assert!(roberta.does_without(name), "{name}");
+        }
+        assert!(
+            distilbert.does_without("vocab_projector.bias")
+                && !distilbert.does_without("cls.predictions.bias")
+        );
+        for name in
+            ["encoder.layer.9.output.dense.weight", "classifier.weight", "bert.encoder.extra", "position_ids"]
+        {
+            assert!(!bert.does_without(name), "{name}");
         }
     }
 

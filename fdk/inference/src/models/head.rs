@@ -20,8 +20,19 @@ enum Activation {
 }
 
 impl Head {
+    /// The head of a checkpoint that has one.
+    pub(crate) fn of(weights: &VarBuilder<'_>, family: &Family) -> Result<Option<Self>> {
+        if family.is_sequence_classifier() {
+            Self::sequence(weights, family).map(Some)
+        } else if family.is_token_classifier() {
+            Self::tokens(weights, family).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
     /// The head of a checkpoint for whole texts, whose parts each family names otherwise.
-    pub(crate) fn sequence(weights: &VarBuilder<'_>, family: &Family) -> Result<Self> {
+    fn sequence(weights: &VarBuilder<'_>, family: &Family) -> Result<Self> {
         let (width, classes) = (family.config.hidden_size, family.labels().len());
         let square = |name: &str| linear(width, width, weights.pp(name));
         let (dense, name) = match family.kind {
@@ -33,7 +44,7 @@ impl Head {
     }
 
     /// The head of a checkpoint for tokens.
-    pub(crate) fn tokens(weights: &VarBuilder<'_>, family: &Family) -> Result<Self> {
+    fn tokens(weights: &VarBuilder<'_>, family: &Family) -> Result<Self> {
         let classes = linear(family.config.hidden_size, family.labels().len(), weights.pp("classifier"))?;
         Ok(Self { dense: None, classes, first_only: false })
     }

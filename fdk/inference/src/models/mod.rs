@@ -4,6 +4,8 @@
 pub(crate) mod bert;
 #[cfg(feature = "text")]
 mod bert_layer;
+#[cfg(feature = "text")]
+pub(crate) mod checkpoint;
 #[cfg(feature = "speech")]
 pub(crate) mod conv1d;
 #[cfg(feature = "text")]
@@ -29,5 +31,7 @@ pub(crate) mod precision;
 pub(crate) mod probability;
 #[cfg(feature = "speech")]
 pub(crate) mod silero;
+#[cfg(feature = "text")]
+pub(crate) mod unpack;
 #[cfg(feature = "speech")]
 pub(crate) mod whisper;

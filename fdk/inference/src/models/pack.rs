@@ -1,6 +1,6 @@
-//! An encoder's checkpoint → the tables that the fused kernels read.
+//! An encoder's checkpoint → the tables that the fused kernels read. `unpack.rs` has it back for candle.
 
-use super::family::{Family, HiddenAct, Kind, distilbert_name};
+use super::family::{Family, HiddenAct};
 use super::precision::{self, Precision};
 use crate::prepared::Maker;
 use candle_core::{Error, Result};
@@ -8,7 +8,6 @@ use candle_nn::VarBuilder;
 use fdk_kernels::encoder::Shape;
 use fdk_kernels::functions::Activation;
 use fdk_kernels::gemm::{DEPTH, PANEL};
-#[cfg(target_arch = "x86_64")]
 use fdk_kernels::quantised::{BLOCK, Format};
 use fdk_kernels::tile::{STRIP, strips};
 
@@ -27,21 +26,15 @@ pub(crate) fn shape(family: &Family) -> std::result::Result<Shape, String> {
     Ok(Shape { width, heads, forward: config.intermediate_size, activation })
 }
 
-/// Packs the encoder of a checkpoint, with or without a head.
+/// Packs an encoder's weights, by BERT's names.
 pub(crate) fn pack(
-    checkpoint: &VarBuilder<'_>,
+    weights: &VarBuilder<'_>,
     family: &Family,
     shape: Shape,
     precision: Precision,
     maker: &mut Maker,
 ) -> Result<()> {
     let config = &family.config;
-    let weights = &match family.kind {
-        Kind::DistilBert => checkpoint.clone().rename_f(distilbert_name),
-        Kind::Bert | Kind::Roberta => checkpoint.clone(),
-    };
-    let prefixed = weights.contains_tensor(&format!("{}.embeddings.word_embeddings.weight", family.prefix()));
-    let weights = if prefixed { weights.pp(family.prefix()) } else { weights.clone() };
     let mut packer = Packer { shape, precision, maker };
 
     let embeddings = weights.pp("embeddings");
@@ -109,7 +102,7 @@ impl Packer<'_> {
         Ok(())
     }
 
-    /// Queries, keys and values as one layer, head by head, each head filled; queries are scaled beforehand.
+    /// Queries, keys and values as one layer, head by head, each head filled.
     fn attention(&mut self, name: &str, weights: &VarBuilder<'_>) -> Result<()> {
         let Shape { width, heads, .. } = self.shape;
         let (size, filled, attended) = (width / heads, self.shape.head(), self.shape.attended());
@@ -118,19 +111,16 @@ impl Packer<'_> {
             let weights = weights.pp(part);
             parts.push((numbers(&weights, &[width, width], "weight")?, numbers(&weights, &[width], "bias")?));
         }
-        #[expect(clippy::cast_precision_loss, reason = "a head has a few hundred numbers")]
-        let scale = 1.0 / (size as f32).sqrt();
         let source = |output: usize| {
             let (part, within) = (output / attended, output % attended);
             let (head, number) = (within / filled, within % filled);
-            (part < 3 && number < size)
-                .then(|| (part, head * size + number, if part == 0 { scale } else { 1.0 }))
+            (part < 3 && number < size).then(|| (part, head * size + number))
         };
         let weight = |output, depth| match source(output) {
-            Some((part, row, scale)) if depth < width => parts[part].0[row * width + depth] * scale,
+            Some((part, row)) if depth < width => parts[part].0[row * width + depth],
             _ => 0.0,
         };
-        let bias = |output| source(output).map_or(0.0, |(part, row, scale)| parts[part].1[row] * scale);
+        let bias = |output| source(output).map_or(0.0, |(part, row)| parts[part].1[row]);
         self.linear(name, 3 * attended, self.shape.row(), weight, bias)
     }
 
@@ -200,7 +190,6 @@ fn halves(numbers: &[f32]) -> Result<Vec<u16>> {
 }
 
 /// Blocks of 32 inputs of an output, each of whole numbers from −127 to 127 and a scale, in the order of the kernels.
-#[cfg(target_arch = "x86_64")]
 fn blocks(outputs: usize, depth: usize, weight: impl Fn(usize, usize) -> f32) -> Result<Vec<u8>> {
     let mut file = Vec::with_capacity(outputs * depth / BLOCK * Format::Q8_0.block_bytes());
     for output in 0..outputs {
@@ -221,9 +210,4 @@ fn blocks(outputs: usize, depth: usize, weight: impl Fn(usize, usize) -> f32) ->
     let mut packed = vec![0; Format::Q8_0.packed_bytes(outputs, depth).ok_or_else(unfit)?];
     Format::Q8_0.interleave(&file, outputs, depth, &mut packed);
     Ok(packed)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn blocks(_: usize, _: usize, _: impl Fn(usize, usize) -> f32) -> Result<Vec<u8>> {
-    Err(Error::msg("8 bits are for x86-64: prepare it with --precision f16"))
 }
