@@ -28,7 +28,7 @@ pub(crate) fn unpack(file: &Prepared, family: &Family) -> Result<VarBuilder<'sta
     let words = match precision {
         Precision::F32 => file.exactly::<f32>("words", words)?.get().to_vec(),
         Precision::F16 | Precision::Int8 => {
-            file.exactly::<u16>("words", words)?.get().iter().map(widened).collect()
+            file.exactly::<u16>("words", words)?.get().iter().map(|bits| widened(*bits)).collect()
         }
     };
     unpacker.put("embeddings.word_embeddings.weight", unpacker.rows(&words), &[config.vocab_size, width])?;
@@ -158,15 +158,15 @@ impl Weights {
             }
             Self::F16(numbers) => {
                 let strip = numbers.get()[first..].iter().step_by(STRIP);
-                row.iter_mut().zip(strip).for_each(|(to, number)| *to = widened(number));
+                row.iter_mut().zip(strip).for_each(|(to, number)| *to = widened(*number));
             }
             Self::Int8(blocks) => Format::Q8_0.row(blocks.get(), output, row),
         }
     }
 }
 
-fn widened(bits: &u16) -> f32 {
-    f16::from_bits(*bits).to_f32()
+fn widened(bits: u16) -> f32 {
+    f16::from_bits(bits).to_f32()
 }
 
 fn unfit(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
