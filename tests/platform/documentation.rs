@@ -104,7 +104,7 @@ fn fresh_copy(folder: &Path) -> PathBuf {
         fs::copy(&from, &to).unwrap();
         File::open(&to).unwrap().set_modified(from.metadata().unwrap().modified().unwrap()).unwrap();
     }
-    for model in ["minilm", "efficientnet-lite0", "smollm2", "whisper-tiny-en"] {
+    for model in ["minilm", "smollm2", "whisper-tiny-en"] {
         let from = fdk_models::obtain(model).unwrap().join(model);
         let copied = Command::new("cp").arg("-a").arg(from).arg(copy.join("model-assets")).status();
         assert!(copied.unwrap().success());
