@@ -131,12 +131,11 @@ impl Connection {
 
 /// The bytes of a call.
 pub fn request(headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let timed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("fn-deadline"));
     let soon = deadline(Duration::from_secs(30));
     let own = [("Host", "localhost"), ("Fn-Call-Id", "01CTEST"), ("Fn-Deadline", soon.as_str())];
-    let own = &own[..if timed { 2 } else { 3 }];
-    let lines: String =
-        own.iter().chain(headers).flat_map(|(name, value)| [*name, ": ", *value, "\r\n"]).collect();
+    let given = |name: &str| headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name));
+    let own = own.iter().filter(|(name, _)| !given(name));
+    let lines: String = own.chain(headers).flat_map(|(name, value)| [*name, ": ", *value, "\r\n"]).collect();
     let head = format!("POST /call HTTP/1.1\r\n{lines}Content-Length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
