@@ -155,9 +155,11 @@ async fn target(name: &'static str) -> Target {
         }
         "transcribe" => {
             // A quarter of a second: it is sent after each request.
-            let mut body = fs::read(root().join("tests/inference/recordings/sentence.wav")).unwrap();
-            body.truncate(44 + 8000);
-            body[40..44].copy_from_slice(&8000_u32.to_le_bytes());
+            let whole = fs::read(root().join("tests/inference/recordings/sentence.wav")).unwrap();
+            // The file has a chunk of its own between the form and the samples.
+            let (riff, form, samples) =
+                (b"RIFF\x64\x1f\0\0WAVE", &whole[12..36], &whole[whole.len() - 8000..]);
+            let body = [riff, form, b"data\x40\x1f\0\0", samples].concat();
             let recording = Request { path: "/transcribe", content_type: "audio/wav".into(), body };
             Target::example(name, Task::Transcribe, recording, "recordings").await
         }

@@ -40,6 +40,8 @@ fn prepared(precision: &str) -> TempDir {
 /// The embeddings that the example gives, and what it logs; of its own model's files unless a folder is named.
 async fn answer(folder: Option<&Path>) -> (Vec<Vec<f64>>, String) {
     let mut spec = function::spec("embed");
+    // candle's tensors are beside the prepared file that they are made of.
+    spec.memory = 512;
     let more = folder.map(|folder| ("FDK_ASSETS_DIR".to_owned(), folder.display().to_string()));
     let settings = [("FDK_KERNELS", "candle"), ("FDK_LOG_FORMAT", "text")];
     spec.config
